@@ -1,0 +1,9 @@
+"""OpenTelemetry tracing for Langflow: every flow run becomes one correct trace.
+
+Importing this package imports neither Langflow nor any vendor's SDK.
+"""
+
+from langflow_otel.instrumentor import LangflowInstrumentor
+from langflow_otel.version import __version__
+
+__all__ = ["LangflowInstrumentor", "__version__"]

@@ -1,0 +1,122 @@
+"""Every attribute name this package sets, in one place. They are a public promise.
+
+Names under `langflow.` are ours. The others are those of OpenInference's semantic conventions
+(taken from `openinference.semconv`) and of OpenTelemetry's.
+"""
+
+from openinference.semconv.trace import OpenInferenceSpanKindValues, SpanAttributes
+
+# -- every span of ours
+SPAN_KIND = SpanAttributes.OPENINFERENCE_SPAN_KIND
+SESSION_ID = SpanAttributes.SESSION_ID
+USER_ID = SpanAttributes.USER_ID
+INPUT_VALUE = SpanAttributes.INPUT_VALUE
+INPUT_MIME_TYPE = SpanAttributes.INPUT_MIME_TYPE
+INPUT_TRUNCATED = "langflow.input.truncated"
+OUTPUT_VALUE = SpanAttributes.OUTPUT_VALUE
+OUTPUT_MIME_TYPE = SpanAttributes.OUTPUT_MIME_TYPE
+OUTPUT_TRUNCATED = "langflow.output.truncated"
+
+# -- the flow run
+FLOW_ID = "langflow.flow.id"
+FLOW_NAME = "langflow.flow.name"
+FLOW_STATUS = "langflow.flow.status"
+RUN_ID = "langflow.run.id"
+ENTRY_POINT = "langflow.entry_point"
+VERSION = "langflow.version"
+
+# -- a component
+COMPONENT_ID = "langflow.component.id"
+COMPONENT_TYPE = "langflow.component.type"
+COMPONENT_DISPLAY_NAME = "langflow.component.display_name"
+COMPONENT_STATUS = "langflow.component.status"
+COMPONENT_CACHED = "langflow.component.cached"
+COMPONENT_UPSTREAM = "langflow.component.upstream"
+GRAPH_NODE_ID = SpanAttributes.GRAPH_NODE_ID
+GRAPH_NODE_NAME = SpanAttributes.GRAPH_NODE_NAME
+GRAPH_NODE_PARENT_ID = SpanAttributes.GRAPH_NODE_PARENT_ID
+
+# -- a component that called a model nobody else traced
+MODEL_NAME = SpanAttributes.LLM_MODEL_NAME
+MODEL_PROVIDER = SpanAttributes.LLM_PROVIDER
+INPUT_TOKENS = SpanAttributes.LLM_TOKEN_COUNT_PROMPT
+OUTPUT_TOKENS = SpanAttributes.LLM_TOKEN_COUNT_COMPLETION
+TOTAL_TOKENS = SpanAttributes.LLM_TOKEN_COUNT_TOTAL
+
+# -- a tool call
+TOOL_NAME = SpanAttributes.TOOL_NAME
+TOOL_DESCRIPTION = SpanAttributes.TOOL_DESCRIPTION
+TOOL_PARAMETERS = SpanAttributes.TOOL_PARAMETERS
+
+# -- the events: what a component logged, and what went wrong
+LOG_EVENT = "langflow.log"
+LOG_NAME = "langflow.log.name"
+LOG_TYPE = "langflow.log.type"
+LOG_MESSAGE = "langflow.log.message"
+LOGS_DROPPED = "langflow.logs.dropped"
+EXCEPTION_EVENT = "exception"
+EXCEPTION_TYPE = "exception.type"
+EXCEPTION_MESSAGE = "exception.message"
+EXCEPTION_STACKTRACE = "exception.stacktrace"
+ERROR_TYPE = "error.type"
+
+# -- how the exporters of LLM backends, which leave out HTTP, database and other spans, keep a
+#    trace whole: the span id (16 hex digits) of the nearest ancestor they send, or "" for a root.
+EXPORT_PARENT = "langflow.export.parent"
+
+KIND_CHAIN = OpenInferenceSpanKindValues.CHAIN.value
+KIND_LLM = OpenInferenceSpanKindValues.LLM.value
+KIND_AGENT = OpenInferenceSpanKindValues.AGENT.value
+KIND_TOOL = OpenInferenceSpanKindValues.TOOL.value
+KIND_RETRIEVER = OpenInferenceSpanKindValues.RETRIEVER.value
+KIND_EMBEDDING = OpenInferenceSpanKindValues.EMBEDDING.value
+KIND_RERANKER = OpenInferenceSpanKindValues.RERANKER.value
+KIND_PROMPT = OpenInferenceSpanKindValues.PROMPT.value
+
+STATUS_OK = "ok"
+STATUS_ERROR = "error"
+STATUS_PAUSED = "paused"
+STATUS_CANCELLED = "cancelled"
+
+# Attributes and events that carry what people put through a flow, by their first words. An
+# exporter whose destination must not see content removes them, from OpenInference's and GenAI
+# instrumentors' spans too. An exception's message and stack trace quote content as well.
+CONTENT_PREFIXES = (
+    "input.",
+    "output.",
+    "llm.input_messages",
+    "llm.output_messages",
+    "llm.prompts",
+    "llm.choices",
+    "llm.prompt_template.",
+    "llm.tools",
+    "llm.function_call",
+    "llm.invocation_parameters",
+    "retrieval.documents",
+    "reranker.",
+    "embedding.embeddings",
+    "embedding.text",
+    "embedding.vector",
+    "tool.parameters",
+    "message.",
+    "document.",
+    "metadata",
+    "gen_ai.input.messages",
+    "gen_ai.output.messages",
+    "gen_ai.system_instructions",
+    "gen_ai.prompt",
+    "gen_ai.completion",
+    "gen_ai.tool.call.arguments",
+    "gen_ai.tool.call.result",
+    "gen_ai.tool.definitions",
+    "traceloop.entity.input",
+    "traceloop.entity.output",
+    LOG_MESSAGE,
+    EXCEPTION_MESSAGE,
+    EXCEPTION_STACKTRACE,
+)
+
+# What a semantic convention calls a model call, so that one call is never counted twice.
+GENAI_OPERATION = "gen_ai.operation.name"
+GENAI_MODEL_OPERATIONS = frozenset({"chat", "completion", "text_completion", "generate_content"})
+TRACELOOP_REQUEST_TYPE = "llm.request.type"

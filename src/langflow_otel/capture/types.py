@@ -1,0 +1,210 @@
+"""How each type is read: as what plain value a person would want to see.
+
+Types are known by the names of their classes, so that no library is imported here. Instance
+dictionaries are read instead of attributes: a property may compute, block or raise.
+"""
+
+import dataclasses
+import datetime
+import decimal
+import enum
+import functools
+import inspect
+import io
+import pathlib
+import uuid
+from collections.abc import AsyncIterable, Callable, Iterator
+from typing import Any, TypeVar
+
+MASK = "**********"
+_MESSAGE_FIELDS = ("sender", "sender_name", "session_id", "files")
+_HEAD_ROWS = 20
+
+Reader = Callable[[Any], Any]
+R = TypeVar("R")
+
+
+def _per_class(function: Callable[[type], R]) -> Callable[[type], R]:
+    """Remember what `function` says of each class; of so many, because flows make new ones."""
+    return functools.lru_cache(maxsize=512)(function)
+
+
+@_per_class
+def class_names(cls: type) -> frozenset[str]:
+    """Return the names of `cls` and its bases."""
+    return frozenset(base.__name__ for base in cls.__mro__)
+
+
+@_per_class
+def _qualified_names(cls: type) -> frozenset[str]:
+    return frozenset(f"{base.__module__.partition('.')[0]}.{base.__name__}" for base in cls.__mro__)
+
+
+def is_secret(value: Any) -> bool:
+    """Tell whether `value` is a pydantic SecretStr or the like."""
+    return hasattr(type(value), "get_secret_value")
+
+
+def is_stream(value: Any) -> bool:
+    """Tell whether reading `value` would consume it."""
+    return isinstance(value, Iterator | AsyncIterable | io.IOBase) or inspect.isawaitable(value)
+
+
+def message_text(value: Any) -> str | None:
+    """Return the text of a Langflow Message that is nothing but text, else None."""
+    if not _is_message(value):
+        return None
+    text = _text_of(value)
+    return text if isinstance(text, str) and not vars(value).get("files") else None
+
+
+def carries_stream(value: Any) -> bool:
+    """Tell whether `value` is a stream, or a Message whose text is still one."""
+    return is_stream(value) or (_is_message(value) and is_stream(_text_of(value)))
+
+
+@_per_class
+def reader(cls: type) -> Reader:
+    """Return the function that turns an instance of `cls` into a plain value."""
+    for known, readers in (
+        (_langflow_names(cls), _LANGFLOW_READERS),
+        (_qualified_names(cls), _LIBRARY_READERS),
+    ):
+        for name, read in readers.items():
+            if name in known:
+                return read
+    for base, read in _STANDARD_READERS.items():
+        if issubclass(cls, base):
+            return read
+    if hasattr(cls, "get_secret_value"):
+        return _mask
+    if hasattr(cls, "__pydantic_fields__") or hasattr(cls, "__fields__"):
+        return _public_fields
+    if dataclasses.is_dataclass(cls):
+        return _public_fields
+    return _note
+
+
+@_per_class
+def _langflow_names(cls: type) -> frozenset[str]:
+    homes = {"lfx", "langflow"}
+    return frozenset(
+        base.__name__ for base in cls.__mro__ if base.__module__.partition(".")[0] in homes
+    )
+
+
+def _is_message(value: Any) -> bool:
+    return "Message" in _langflow_names(type(value))
+
+
+def _text_of(message: Any) -> Any:
+    fields = vars(message)
+    stream = fields.get("_text_stream")
+    if stream is not None:
+        return stream
+    blocks = [getattr(block, "__dict__", {}) for block in fields.get("content_blocks") or ()]
+    texts = [block["text"] for block in blocks if isinstance(block.get("text"), str)]
+    if texts and "text" not in fields:
+        return "".join(texts)
+    return fields.get("text") or fields.get("data", {}).get(fields.get("text_key", "text"), "")
+
+
+def _message(value: Any) -> Any:
+    fields = vars(value)
+    shown = {name: fields[name] for name in _MESSAGE_FIELDS if fields.get(name)}
+    return {"text": _text_of(value), **shown}
+
+
+def _data(value: Any) -> Any:
+    return vars(value).get("data")
+
+
+def _public_fields(value: Any) -> Any:
+    fields = getattr(value, "__dict__", {})
+    return {name: item for name, item in fields.items() if not name.startswith("_")}
+
+
+def _lc_message(value: Any) -> Any:
+    fields = vars(value)
+    shown = {"type": fields.get("type"), "content": fields.get("content")}
+    if fields.get("tool_calls"):
+        shown["tool_calls"] = fields["tool_calls"]
+    return shown
+
+
+def _lc_document(value: Any) -> Any:
+    fields = vars(value)
+    return {
+        name: fields.get(name) for name in ("page_content", "metadata", "id") if fields.get(name)
+    }
+
+
+def _lc_tool(value: Any) -> Any:
+    fields = vars(value)
+    return {"name": fields.get("name"), "description": fields.get("description")}
+
+
+def _frame(value: Any) -> Any:
+    columns = list(value.columns[:100])
+    head = value.iloc[:_HEAD_ROWS, : len(columns)]
+    rows = zip(*(head.iloc[:, index].tolist() for index in range(len(columns))), strict=True)
+    return {
+        "shape": list(value.shape),
+        "columns": [name if isinstance(name, str) else repr(name)[:100] for name in columns],
+        "head": [list(row) for row in rows],
+    }
+
+
+def _series(value: Any) -> Any:
+    return {
+        "shape": list(value.shape),
+        "dtype": value.dtype.name,
+        "head": value.iloc[:_HEAD_ROWS].tolist(),
+    }
+
+
+def _array(value: Any) -> Any:
+    return f"<array shape={tuple(value.shape)} dtype={value.dtype.name}>"
+
+
+def _bytes(value: Any) -> Any:
+    return f"<{type(value).__name__} {memoryview(value).nbytes} bytes>"
+
+
+def _enum(value: Any) -> Any:
+    return value._value_ if isinstance(value._value_, str | int) else value._name_
+
+
+def _mask(_value: Any) -> Any:
+    return MASK
+
+
+def _note(value: Any) -> Any:
+    cls = type(value)
+    return f"<{cls.__module__}.{cls.__qualname__}>"
+
+
+_LANGFLOW_READERS: dict[str, Reader] = {"Message": _message, "Data": _data, "JSON": _data}
+_LIBRARY_READERS: dict[str, Reader] = {
+    "pandas.DataFrame": _frame,
+    "pandas.Series": _series,
+    "numpy.ndarray": _array,
+    "langchain_core.BaseMessage": _lc_message,
+    "langchain_core.Document": _lc_document,
+    "langchain_core.BaseTool": _lc_tool,
+    "langchain_core.BaseLanguageModel": _note,
+    "langchain_core.Embeddings": _note,
+}
+_STANDARD_READERS: dict[type, Reader] = {
+    bytes: _bytes,
+    bytearray: _bytes,
+    memoryview: _bytes,
+    enum.Enum: _enum,
+    datetime.datetime: datetime.datetime.isoformat,
+    datetime.date: datetime.date.isoformat,
+    datetime.time: datetime.time.isoformat,
+    datetime.timedelta: datetime.timedelta.total_seconds,
+    decimal.Decimal: decimal.Decimal.__str__,
+    uuid.UUID: uuid.UUID.__str__,
+    pathlib.PurePath: pathlib.PurePath.__str__,
+}

@@ -1,0 +1,103 @@
+"""`langflow-otel run`: a thin launcher over `opentelemetry-instrument`."""
+
+import os
+import shutil
+import sys
+from collections.abc import Collection, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from langflow_otel import environment as env
+from langflow_otel.pipeline import LANGFLOW_OTLP, OTLP, destinations_of
+from langflow_otel.settings import disabled_instrumentations
+
+_LAUNCHER = "opentelemetry-instrument"
+
+
+def run(
+    command: Annotated[
+        list[str], typer.Argument(help="The command, as in: -- langflow run --port 7860")
+    ],
+    extra: Annotated[
+        str,
+        typer.Option(
+            "--with", help="More instrumentors to turn on, comma-separated: fastapi,httpx"
+        ),
+    ] = "",
+) -> None:
+    """Run a Langflow command with tracing on.
+
+    Of the instrumentors that are installed, only Langflow's, LangChain's and those of --with are
+    turned on. The destinations are those whose variables are set (PHOENIX_COLLECTOR_ENDPOINT,
+    OTEL_EXPORTER_OTLP_ENDPOINT), or those in OTEL_TRACES_EXPORTER.
+    """
+    wanted = {name.strip() for name in extra.split(",") if name.strip()}
+    installed = set(entry_points(group="opentelemetry_instrumentor").names)
+    if unknown := sorted(wanted - installed):
+        raise typer.BadParameter(
+            f"no instrumentor is called {', '.join(unknown)} here; there are: "
+            f"{', '.join(sorted(installed))}",
+            param_hint="--with",
+        )
+    launcher = shutil.which(_LAUNCHER, path=str(Path(sys.executable).parent)) or shutil.which(
+        _LAUNCHER
+    )
+    if launcher is None:
+        raise _stopped(
+            f"{_LAUNCHER} is not on the PATH; it comes with opentelemetry-instrumentation"
+        )
+    if shutil.which(command[0]) is None:
+        raise _stopped(f"no command {command[0]!r}")
+    environment = launch_environment(os.environ, installed, wanted)
+    if environment["OTEL_TRACES_EXPORTER"] == "none":
+        typer.echo(
+            "langflow-otel: no destination is set, so no trace is sent; set "
+            f"{env.PHOENIX_COLLECTOR_ENDPOINT} or OTEL_EXPORTER_OTLP_ENDPOINT",
+            err=True,
+        )
+    os.execve(launcher, [launcher, *command], environment)  # noqa: S606 - the user's own command
+
+
+def launch_environment(
+    environ: Mapping[str, str], installed: Collection[str], wanted: Collection[str]
+) -> dict[str, str]:
+    """Return `environ` with what is not set there: instrumentors, destinations, no more.
+
+    Args:
+        environ: The user's environment, which goes before everything but the list of disabled
+            instrumentors, to which the unwanted ones are added.
+        installed: The names of the instrumentors that are installed.
+        wanted: The names of those to turn on besides Langflow's and LangChain's.
+    """
+    disabled = disabled_instrumentations(environ)
+    unwanted = set(installed) - set(wanted) - {"langflow"}
+    chosen = {
+        "OTEL_METRICS_EXPORTER": "none",
+        "OTEL_LOGS_EXPORTER": "none",
+        # LangChain's is among the unwanted, because Traceloop's has the same name and would make
+        # each model span twice; so ours turns OpenInference's on.
+        env.OTEL_PYTHON_LANGFLOW_INSTRUMENT_LANGCHAIN: str(
+            not {"langchain", "*"} & disabled and "langchain" not in wanted
+        ).lower(),
+    }
+    if not environ.get("OTEL_TRACES_EXPORTER", "").strip():
+        found = [LANGFLOW_OTLP if name == OTLP else name for name in destinations_of(environ)]
+        chosen["OTEL_TRACES_EXPORTER"] = ",".join(found) or "none"
+        if LANGFLOW_OTLP in found:
+            # Or else OpenTelemetry's distro sets gRPC.
+            chosen["OTEL_EXPORTER_OTLP_PROTOCOL"] = "http/protobuf"
+    set_by_user = {name: value for name, value in environ.items() if value.strip()}
+    return {
+        **environ,
+        **chosen,
+        **set_by_user,
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ",".join(sorted(disabled | unwanted)),
+    }
+
+
+def _stopped(message: str) -> typer.Exit:
+    typer.echo(f"langflow-otel: {message}", err=True)
+    return typer.Exit(code=127)

@@ -1,0 +1,63 @@
+"""What a run carries in the OpenTelemetry context: the spans of ours that are under way."""
+
+from typing import TYPE_CHECKING
+
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, SpanContext, set_span_in_context
+
+from langflow_otel import attributes as names
+
+if TYPE_CHECKING:
+    from langflow_otel.spans import ComponentSpan, FlowSpan
+
+_FLOW = otel_context.create_key("langflow_otel.flow")
+_COMPONENT = otel_context.create_key("langflow_otel.component")
+_AI_PARENT = otel_context.create_key("langflow_otel.ai_parent")
+
+
+def current_flow() -> "FlowSpan | None":
+    """Return the innermost flow run that is current here."""
+    return otel_context.get_value(_FLOW)  # type: ignore[return-value]
+
+
+def current_component(context: Context | None = None) -> "ComponentSpan | None":
+    """Return the innermost component that is current in `context` (default: here)."""
+    return otel_context.get_value(_COMPONENT, context)  # type: ignore[return-value]
+
+
+def ai_parent(context: Context | None) -> SpanContext | None:
+    """Return the innermost span of ours in `context`: what an LLM backend can have as parent."""
+    return otel_context.get_value(_AI_PARENT, context)  # type: ignore[return-value]
+
+
+def identity() -> dict[str, str]:
+    """Return the session and the user of the run that is current here, by attribute name."""
+    known = {name: otel_context.get_value(name) for name in (names.SESSION_ID, names.USER_ID)}
+    return {name: value for name, value in known.items() if isinstance(value, str)}
+
+
+def inside(
+    span: Span,
+    *,
+    flow: "FlowSpan | None" = None,
+    component: "ComponentSpan | None" = None,
+    session_id: str | None = None,
+    user_id: str | None = None,
+) -> Context:
+    """Return the current context with `span` current in it, and all that goes with it.
+
+    Session and user stand under the keys that OpenInference's instrumentors read
+    (`openinference.instrumentation.using_attributes` sets the same), so that the spans they
+    make below carry them too.
+    """
+    added: dict[str, object] = {_AI_PARENT: span.get_span_context()}
+    if flow is not None:
+        added[_FLOW] = flow
+    if component is not None:
+        added[_COMPONENT] = component
+    if session_id:
+        added[names.SESSION_ID] = session_id
+    if user_id:
+        added[names.USER_ID] = user_id
+    return set_span_in_context(span, Context({**otel_context.get_current(), **added}))

@@ -1,0 +1,102 @@
+"""The span processor for what must be known when a span starts."""
+
+import weakref
+
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+
+from langflow_otel import attributes as names
+from langflow_otel import context as run_context
+from langflow_otel.guard import safely
+from langflow_otel.spans import ComponentSpan
+
+SCOPE = "langflow_otel"
+
+_enriched: "weakref.WeakSet[TracerProvider]" = weakref.WeakSet()
+
+
+def is_ai_scope(scope: InstrumentationScope | None) -> bool:
+    """Tell whether spans of `scope` are what an LLM backend wants: ours and OpenInference's."""
+    return scope is not None and (
+        scope.name == SCOPE or scope.name.partition(".")[0] == "openinference"
+    )
+
+
+def enrich(provider: TracerProvider) -> None:
+    """Add the processor to `provider`, once however often this is called."""
+    if provider not in _enriched:
+        _enriched.add(provider)
+        provider.add_span_processor(EnrichSpanProcessor())
+
+
+class EnrichSpanProcessor(SpanProcessor):
+    """Marks spans for the exporters, and tells a component of the model calls below it.
+
+    An exporter sees spans one by one, children before their parents, so what a span's nearest
+    exported ancestor is has to be settled while that ancestor is still in the context.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing under way."""
+        self._watched: dict[int, ComponentSpan] = {}
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Mark an AI span whose parent is none; watch a span that may be a model call."""
+        safely(self._mark, span, parent_context)
+        safely(self._watch, span, parent_context)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Tell the component above that a model was called, if that is what `span` was."""
+        safely(self._tell, span)
+
+    def shutdown(self) -> None:
+        """Forget what is under way."""
+        self._watched.clear()
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Return True: nothing is held back here."""
+        return True
+
+    @staticmethod
+    def _mark(span: Span, parent_context: Context | None) -> None:
+        if span.parent is None or not is_ai_scope(span.instrumentation_scope):
+            return
+        parent = trace.get_current_span(parent_context)
+        if isinstance(parent, ReadableSpan) and is_ai_scope(parent.instrumentation_scope):
+            return
+        nearest = run_context.ai_parent(parent_context)
+        if nearest is None or nearest.trace_id != span.parent.trace_id:
+            span.set_attribute(names.EXPORT_PARENT, "")
+        elif nearest.span_id != span.parent.span_id:
+            span.set_attribute(names.EXPORT_PARENT, trace.format_span_id(nearest.span_id))
+
+    def _watch(self, span: Span, parent_context: Context | None) -> None:
+        scope = span.instrumentation_scope
+        component = run_context.current_component(parent_context)
+        if component is None or (scope is not None and scope.name == SCOPE):
+            return
+        span_id = span.get_span_context().span_id
+        self._watched[span_id] = component
+        component.watched.append(span_id)
+        component.on_end = self._forget
+
+    def _tell(self, span: ReadableSpan) -> None:
+        context = span.get_span_context()
+        component = self._watched.pop(context.span_id, None) if context is not None else None
+        if component is not None and _is_model_call(span):
+            component.model_was_called = True
+
+    def _forget(self, component: ComponentSpan) -> None:
+        for span_id in component.watched:
+            self._watched.pop(span_id, None)
+
+
+def _is_model_call(span: ReadableSpan) -> bool:
+    attributes = span.attributes or {}
+    return (
+        attributes.get(names.SPAN_KIND) == names.KIND_LLM
+        or attributes.get(names.GENAI_OPERATION) in names.GENAI_MODEL_OPERATIONS
+        or names.TRACELOOP_REQUEST_TYPE in attributes
+    )

@@ -1,0 +1,50 @@
+"""The environment variables of langflow-otel.
+
+Registered as `opentelemetry_environment_variables`, so that each one that starts with `OTEL_`
+is a flag of `opentelemetry-instrument` too (`--langflow_capture_content`).
+"""
+
+OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT = "OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT"
+"""
+Whether inputs, outputs, logs and error messages are captured: `true` or `false`.
+
+Default: on when an LLM destination (Phoenix) receives the spans, else off. When it is not set,
+`OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` is obeyed. Any other value means `false`.
+"""
+
+OTEL_PYTHON_LANGFLOW_MAX_VALUE_BYTES = "OTEL_PYTHON_LANGFLOW_MAX_VALUE_BYTES"
+"""
+The most bytes of UTF-8 one captured value may have, 256 to 1048576. Default: 16384.
+
+What is longer is cut, and the span says so (`langflow.input.truncated`).
+"""
+
+OTEL_PYTHON_LANGFLOW_INSTRUMENT_LANGCHAIN = "OTEL_PYTHON_LANGFLOW_INSTRUMENT_LANGCHAIN"
+"""
+Whether OpenInference's LangChain instrumentor, the source of model spans, is turned on too.
+
+Default: when it is installed, and `langchain` is not in OTEL_PYTHON_DISABLED_INSTRUMENTATIONS.
+`true` turns it on whatever that list says; `false` leaves it alone.
+"""
+
+# Not under its own name: a second package that lists it would break `opentelemetry-instrument`.
+GENAI_CAPTURE_MESSAGE_CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+"""
+OpenTelemetry's own switch for message content: `NO_CONTENT`, `SPAN_ONLY`, `EVENT_ONLY`,
+`SPAN_AND_EVENT` (or `true`, `false`). Content goes onto spans here, so `EVENT_ONLY` means none.
+"""
+
+LANGFLOW_DEACTIVATE_TRACING = "LANGFLOW_DEACTIVATE_TRACING"
+"""Langflow's own switch: `true` turns all tracing off, ours included."""
+
+PHOENIX_COLLECTOR_ENDPOINT = "PHOENIX_COLLECTOR_ENDPOINT"
+"""Where Phoenix is, as `http://host:6006`. Setting it selects the `phoenix` destination."""
+
+PHOENIX_API_KEY = "PHOENIX_API_KEY"
+"""The API key of Phoenix, sent as `Authorization: Bearer <key>`."""
+
+PHOENIX_CLIENT_HEADERS = "PHOENIX_CLIENT_HEADERS"
+"""More headers for Phoenix: `name=value` pairs, comma-separated, values URL-encoded."""
+
+PHOENIX_PROJECT_NAME = "PHOENIX_PROJECT_NAME"
+"""The project the traces go to in Phoenix. Default: the service's name, else `langflow`."""

@@ -1,0 +1,1 @@
+"""The span exporters of the destinations, and what they share."""

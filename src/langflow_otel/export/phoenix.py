@@ -1,0 +1,108 @@
+"""The `phoenix` destination: Arize Phoenix, over OTLP/HTTP.
+
+Phoenix takes protobuf on `/v1/traces`, a bearer token, and the project as a resource attribute
+(Phoenix 20.26, `phoenix.server.api.routers.v1.traces`; variables as `arize-phoenix-otel` reads).
+"""
+
+import logging
+import os
+from collections.abc import Mapping
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from openinference.semconv.resource import ResourceAttributes
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.util.re import parse_env_headers
+
+from langflow_otel import environment as env
+from langflow_otel.export.destination import DestinationSpanExporter
+from langflow_otel.export.http import session
+
+logger = logging.getLogger("langflow_otel")
+
+DEFAULT_ENDPOINT = "http://localhost:6006"
+_DEFAULT_PROJECT = "langflow"
+_TRACES_PATH = "/v1/traces"
+_GRPC_PORT = 4317
+
+
+class PhoenixSpanExporter(DestinationSpanExporter):
+    """Sends AI spans to Arize Phoenix.
+
+    Registered as the traces exporter `phoenix`, so `OTEL_TRACES_EXPORTER=phoenix` selects it.
+
+    Args:
+        endpoint: Where Phoenix is, with or without `/v1/traces`. Default:
+            `PHOENIX_COLLECTOR_ENDPOINT`, else `http://localhost:6006`.
+        api_key: Default: `PHOENIX_API_KEY`.
+        headers: More headers. Default: `PHOENIX_CLIENT_HEADERS`.
+        project_name: Default: `PHOENIX_PROJECT_NAME`, else the resource's service name, else
+            `langflow`. A resource that names a project itself (`openinference.project.name`)
+            keeps it.
+    """
+
+    def __init__(
+        self,
+        endpoint: str | None = None,
+        api_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        project_name: str | None = None,
+    ) -> None:
+        """See the class."""
+        exporter = OTLPSpanExporter(
+            endpoint=traces_endpoint(endpoint or os.environ.get(env.PHOENIX_COLLECTOR_ENDPOINT)),
+            session=session(_headers(api_key, headers)),
+        )
+        super().__init__(exporter, ai_only=True, content=True)
+        self._project = project_name or os.environ.get(env.PHOENIX_PROJECT_NAME, "").strip()
+        self.resource = lru_cache(maxsize=8)(self._with_project)  # type: ignore[method-assign]
+
+    def _with_project(self, resource: Resource) -> Resource:
+        if ResourceAttributes.PROJECT_NAME in resource.attributes:
+            return resource
+        service = str(resource.attributes.get(SERVICE_NAME, ""))
+        named = service if not service.startswith("unknown_service") else ""
+        project = self._project or named or _DEFAULT_PROJECT
+        return resource.merge(Resource({ResourceAttributes.PROJECT_NAME: project}))
+
+
+def traces_endpoint(endpoint: str | None) -> str:
+    """Return the address that traces are posted to; a wrong one is named, the default used."""
+    if not endpoint or not endpoint.strip():
+        return DEFAULT_ENDPOINT + _TRACES_PATH
+    endpoint = endpoint.strip().rstrip("/")
+    try:
+        parts = urlsplit(endpoint)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
+        port = parts.port
+    except ValueError:
+        usable, port = False, None
+    if not usable:
+        logger.error(
+            "langflow-otel: %s=%.200r is not an http:// or https:// address; using %s",
+            env.PHOENIX_COLLECTOR_ENDPOINT,
+            endpoint,
+            DEFAULT_ENDPOINT,
+        )
+        return DEFAULT_ENDPOINT + _TRACES_PATH
+    if port == _GRPC_PORT:
+        logger.warning(
+            "langflow-otel: %s names port %d, which is Phoenix's gRPC port; traces are sent over "
+            "HTTP, usually to port 6006",
+            env.PHOENIX_COLLECTOR_ENDPOINT,
+            _GRPC_PORT,
+        )
+    return endpoint if endpoint.endswith(_TRACES_PATH) else endpoint + _TRACES_PATH
+
+
+def _headers(api_key: str | None, headers: Mapping[str, str] | None) -> dict[str, str]:
+    if headers is None:
+        listed = os.environ.get(env.PHOENIX_CLIENT_HEADERS, "")
+        known = dict(parse_env_headers(listed, liberal=True))
+    else:
+        known = {name.lower(): value for name, value in headers.items()}
+    key = api_key or os.environ.get(env.PHOENIX_API_KEY, "").strip()
+    if key:
+        known.setdefault("authorization", f"Bearer {key}")
+    return known

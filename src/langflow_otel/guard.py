@@ -1,0 +1,48 @@
+"""Never raise into Langflow: the one place where errors of our own are swallowed."""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+logger = logging.getLogger("langflow_otel")
+
+R = TypeVar("R")
+
+#: Tests set this, so that an error of ours fails them instead of being logged.
+strict = False
+
+_seen: set[tuple[str, str]] = set()
+_seen_lock = threading.Lock()
+_MAX_SEEN = 256
+
+
+def safely(function: Callable[..., R], *args: Any) -> R | None:
+    """Call `function`; on any `Exception` log it (once per place and type) and return None.
+
+    Everything that a seam does for tracing goes through here, so that no error of ours changes
+    what a flow does. `BaseException`s that are not errors (a cancel, an interrupt) pass.
+    """
+    try:
+        return function(*args)
+    except Exception as error:
+        if strict:
+            raise
+        report(function, error)
+        return None
+
+
+def report(place: Any, error: Exception) -> None:
+    """Log `error` by its type only (its text may quote a flow's content), once per place."""
+    name = getattr(place, "__qualname__", None) or type(place).__name__
+    key = (name, type(error).__name__)
+    with _seen_lock:
+        if key in _seen or len(_seen) >= _MAX_SEEN:
+            return
+        _seen.add(key)
+    logger.warning(
+        "langflow-otel: %s failed with %s; the flow is not affected, its trace may be "
+        "incomplete (said once; the traceback is logged at debug level)",
+        *key,
+    )
+    logger.debug("langflow-otel: %s failed", name, exc_info=error)

@@ -1,0 +1,75 @@
+"""The instrumentor: what is wrapped, and how it is unwrapped again."""
+
+from collections.abc import Collection
+from importlib.metadata import PackageNotFoundError, distribution
+from typing import Any
+
+from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined]
+    BaseInstrumentor,
+)
+
+from langflow_otel import pipeline, seams
+from langflow_otel.capture import Capture
+from langflow_otel.enrich import SCOPE
+from langflow_otel.guard import logger
+from langflow_otel.package import _instruments_any
+from langflow_otel.settings import Settings, deactivated_by
+from langflow_otel.spans import LangflowTracer
+from langflow_otel.version import __version__
+
+
+class LangflowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
+    """Turns every Langflow flow run into one OpenTelemetry trace.
+
+    `instrument()` may be called before or after Langflow is imported, and more than once. It
+    does nothing where `OTEL_SDK_DISABLED=true`, `LANGFLOW_DEACTIVATE_TRACING=true` or
+    `OTEL_PYTHON_DISABLED_INSTRUMENTATIONS` (with `langflow`) says so.
+
+    Example:
+        >>> LangflowInstrumentor().instrument()  # doctest: +SKIP
+    """
+
+    _patches: seams.Patches | None = None
+    _pipeline: pipeline.Pipeline | None = None
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        """Return the requirements on those of lfx and langflow-base that are installed."""
+        installed = [line for line in _instruments_any if _is_installed(line)]
+        return installed or _instruments_any[:1]
+
+    def _instrument(self, **kwargs: Any) -> None:
+        """Wrap Langflow's seams.
+
+        Args:
+            **kwargs: `tracer_provider` (default: the global one, else one made from the
+                environment), `capture_content` (bool, goes before the environment).
+        """
+        if variable := deactivated_by():
+            logger.info("langflow-otel: off, because of %s", variable)
+            return
+        settings = Settings.from_environment(capture_content=kwargs.get("capture_content"))
+        self._pipeline = pipeline.build(kwargs.get("tracer_provider"), settings)
+        tracer = self._pipeline.provider.get_tracer(SCOPE, __version__)
+        capture = Capture(
+            enabled=self._pipeline.captures_content, max_bytes=settings.max_value_bytes
+        )
+        self._patches = seams.install(
+            LangflowTracer(tracer, capture), self._pipeline.provider, settings
+        )
+
+    def _uninstrument(self, **kwargs: Any) -> None:
+        """Unwrap everything, and stop the provider if it was made here."""
+        if self._patches is not None:
+            self._patches.remove()
+            self._patches = None
+        if self._pipeline is not None:
+            self._pipeline.shutdown()
+            self._pipeline = None
+
+
+def _is_installed(requirement: str) -> bool:
+    try:
+        distribution(requirement.partition(" ")[0])
+    except PackageNotFoundError:
+        return False
+    return True

@@ -1,0 +1,44 @@
+"""Where Langflow is wrapped. Only the rooms in here know Langflow's classes and versions.
+
+Each row of the table names a module, a function in it, and what is wrapped around it as soon as
+the module is imported. What a version of Langflow does not have is skipped.
+"""
+
+from opentelemetry.trace import TracerProvider
+
+from langflow_otel.seams.component import ComponentSeam
+from langflow_otel.seams.flow import FlowSeam
+from langflow_otel.seams.langchain import turn_on_langchain
+from langflow_otel.seams.patches import Patches
+from langflow_otel.seams.tool import ToolSeam
+from langflow_otel.settings import Settings
+from langflow_otel.spans import LangflowTracer
+
+__all__ = ["Patches", "install"]
+
+_GRAPH = "lfx.graph.graph.base"
+
+
+def install(tracer: LangflowTracer, provider: TracerProvider, settings: Settings) -> Patches:
+    """Wrap every seam, now or when its module is imported; `Patches.remove` undoes it all."""
+    flow, component, tool = FlowSeam(tracer), ComponentSeam(tracer), ToolSeam(tracer)
+    patches = Patches()
+    for module, function, wrapper in (
+        (_GRAPH, "Graph.flow_execution_span", flow.execution_span),
+        (_GRAPH, "Graph.arun", flow.arun),
+        (_GRAPH, "Graph.async_start", flow.async_start),
+        (_GRAPH, "Graph.start", flow.start),
+        ("langflow.api.build", "generate_flow_events", flow.build),
+        ("lfx.load.load", "aload_flow_from_json", flow.load),
+        ("lfx.load", "aload_flow_from_json", flow.load),
+        ("lfx.preload", "_run_flow_once", flow.preload),
+        (_GRAPH, "Graph.build_vertex", component.build_vertex),
+        ("lfx.custom.custom_component.component", "Component._build_results", component.inputs),
+        ("lfx.base.tools.component_tool", "ComponentToolkit.get_tools", tool.get_tools),
+        ("lfx.base.tools.component_tool", "disambiguate_tool_names", tool.rename),
+    ):
+        patches.wrap(module, function, wrapper)
+    # By the time the graph's module is imported, all of langchain_core is, so that this import
+    # of the instrumentor cannot meet a half-imported one.
+    patches.when_imported(_GRAPH, lambda: turn_on_langchain(provider, settings))
+    return patches

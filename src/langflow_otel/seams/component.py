@@ -1,0 +1,140 @@
+"""The component seam: `Graph.build_vertex`, which runs one component in one task."""
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+
+from langflow_otel import attributes as names
+from langflow_otel.capture.types import carries_stream, class_names
+from langflow_otel.context import current_component
+from langflow_otel.guard import safely
+from langflow_otel.seams.langflow import (
+    component_of,
+    failure_of,
+    inputs_of,
+    kind_of,
+    model_of,
+    outputs_of,
+)
+from langflow_otel.spans import ComponentSpan, LangflowTracer
+
+_ANSWERS = frozenset({"str", "Message", "Data", "JSON"})
+
+
+class ComponentSeam:
+    """The wrappers around a component's run and its inputs."""
+
+    def __init__(self, tracer: LangflowTracer) -> None:
+        """Start spans with `tracer`."""
+        self._tracer = tracer
+
+    async def build_vertex(
+        self,
+        wrapped: Callable[..., Any],
+        graph: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Run a component inside its span."""
+        vertex_id = args[0] if args else kwargs.get("vertex_id")
+        span = safely(self._begin, graph, vertex_id)
+        if span is None:
+            return await wrapped(*args, **kwargs)
+        try:
+            result = await wrapped(*args, **kwargs)
+        except BaseException as error:
+            safely(_failed, span, graph, vertex_id, error)
+            raise
+        else:
+            safely(_finished, span, result)
+            return result
+        finally:
+            safely(span.end)
+
+    @staticmethod
+    def inputs(
+        wrapped: Callable[..., Any],
+        component: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Capture what the component runs with, once its variables are resolved."""
+        safely(_record_inputs, component)
+        return wrapped(*args, **kwargs)
+
+    def _begin(self, graph: Any, vertex_id: Any) -> ComponentSpan | None:
+        if not is_instrumentation_enabled():
+            return None
+        span = self._tracer.component(component_of(graph, graph.get_vertex(vertex_id)))
+        span.attach()
+        return span
+
+
+def _record_inputs(component: Any) -> None:
+    span = current_component()
+    # A component may run another one inside it, which has no vertex of its own.
+    if span is not None and span.captures and vars(component).get("_id") == span.component.id:
+        span.record_inputs(inputs_of(component))
+
+
+def _failed(span: ComponentSpan, graph: Any, vertex_id: Any, error: BaseException) -> None:
+    span.fail(failure_of(error))
+    if span.recording:
+        component = graph.get_vertex(vertex_id).custom_component
+        _record_logs(span, vars(component).get("_logs", ()) if component is not None else ())
+
+
+def _finished(span: ComponentSpan, result: Any) -> None:
+    if not span.recording:
+        return
+    data, vertex = result.result_dict, result.vertex
+    cached = bool(getattr(data, "used_frozen_result", False))
+    if cached:
+        span.mark_cached()
+    outputs = outputs_of(vertex, cached=cached)
+    span.record_outputs(outputs, answered=not cached and _answered(outputs.values()))
+    for logs in (data.logs or {}).values():
+        _record_logs(span, logs if isinstance(logs, list) else ())
+    component = vertex.custom_component
+    if component is not None and not cached:
+        _record_model(span, component)
+        kind = kind_of(vertex)
+        if kind != span.component.kind:
+            span.set_kind(kind)
+
+
+def _record_logs(span: ComponentSpan, logs: Iterable[Any]) -> None:
+    for log in logs:
+        fields = log if isinstance(log, Mapping) else vars(log)
+        span.record_log(str(fields.get("name")), str(fields.get("type")), fields.get("message"))
+
+
+def _record_model(span: ComponentSpan, component: Any) -> None:
+    usage = vars(component).get("_token_usage")
+    if usage is None and span.component.kind != names.KIND_LLM:
+        return
+    model, provider = model_of(component)
+    span.record_model(
+        model=model,
+        provider=provider,
+        input_tokens=getattr(usage, "input_tokens", None),
+        output_tokens=getattr(usage, "output_tokens", None),
+        total_tokens=getattr(usage, "total_tokens", None),
+    )
+
+
+def _answered(outputs: Iterable[Any]) -> bool:
+    """Tell whether a model answered here: a stream is answered by whoever consumes it."""
+    for output in outputs:
+        if carries_stream(output):
+            return not _langchain_is_traced()
+        if _ANSWERS & class_names(type(output)):
+            return True
+    return False
+
+
+def _langchain_is_traced() -> bool:
+    module = sys.modules.get("openinference.instrumentation.langchain")
+    return module is not None and module.LangChainInstrumentor().is_instrumented_by_opentelemetry

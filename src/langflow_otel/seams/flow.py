@@ -1,0 +1,175 @@
+"""The flow seam: one span a flow run, whatever drives it.
+
+Langflow 1.12 and later open `Graph.flow_execution_span` around every run, and every driver but
+`async_start` lets that be current. Before 1.12 each driver is wrapped.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+from opentelemetry import trace
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled, suppress_instrumentation
+from opentelemetry.trace import Span
+
+from langflow_otel.guard import safely
+from langflow_otel.seams.langflow import FLOW_OF_FILE, failure_of, flow_of
+from langflow_otel.seams.stepped import SteppedGenerator
+from langflow_otel.spans import Flow, FlowSpan, LangflowTracer
+
+_CALLER = "_langflow_otel_caller"
+Arguments = tuple[Any, ...]
+Keywords = dict[str, Any]
+
+
+class FlowSeam:
+    """The wrappers around what drives a flow."""
+
+    def __init__(self, tracer: LangflowTracer) -> None:
+        """Start spans with `tracer`."""
+        self._tracer = tracer
+
+    @contextlib.contextmanager
+    def execution_span(
+        self, wrapped: Callable[..., Any], graph: Any, args: Arguments, kwargs: Keywords
+    ) -> Iterator[Any]:
+        """Open our span inside Langflow's own, `flow.execute`.
+
+        Not where that is not made current: then `async_start` does it, step by step.
+        """
+        caller = trace.get_current_span()
+        with wrapped(*args, **kwargs) as scope:
+            span = None
+            if kwargs.get("make_current", True) and not _is_subgraph(graph):
+                span = safely(self._begin, flow_of, caller, graph)
+            with _running(span, flow_of, graph):
+                yield scope
+
+    async def arun(
+        self, wrapped: Callable[..., Any], graph: Any, args: Arguments, kwargs: Keywords
+    ) -> Any:
+        """Before 1.12: the run of an API call, of a sub-flow, of a flow in code."""
+        span, session_id = None, kwargs.get("session_id")
+        if not _opens_its_own_span(graph):
+            span = safely(self._begin, flow_of, trace.get_current_span(), graph, session_id)
+        with _running(span, flow_of, graph, session_id):
+            return await wrapped(*args, **kwargs)
+
+    def async_start(
+        self, wrapped: Callable[..., Any], graph: Any, args: Arguments, kwargs: Keywords
+    ) -> AsyncIterator[Any]:
+        """Make the span current only while a step runs: an async generator cannot hold it."""
+        steps = wrapped(*args, **kwargs)
+        if not kwargs.get("open_flow_span", True) or _is_subgraph(graph):
+            return steps  # type: ignore[no-any-return]
+        caller = vars(graph).pop(_CALLER, None) or trace.get_current_span()
+        return SteppedGenerator(
+            steps,
+            begin=lambda: self._start(flow_of, caller, graph),
+            end=lambda span, error: _finish(span, error, flow_of, graph),
+        )
+
+    def start(
+        self, wrapped: Callable[..., Any], graph: Any, args: Arguments, kwargs: Keywords
+    ) -> Any:
+        """Before 1.12: carry the caller over to the thread in which the run goes on."""
+        if not _opens_its_own_span(graph):
+            vars(graph)[_CALLER] = trace.get_current_span()
+        return wrapped(*args, **kwargs)
+
+    async def build(
+        self, wrapped: Callable[..., Any], _: Any, args: Arguments, kwargs: Keywords
+    ) -> Any:
+        """Before 1.12: a run of the playground, whose graph is made inside."""
+        span = None
+        if not safely(_langflow_opens_spans):
+            span = safely(self._begin, _flow_of_build, trace.get_current_span(), kwargs)
+        with _running(span, _flow_of_build, kwargs):
+            return await wrapped(*args, **kwargs)
+
+    async def load(
+        self, wrapped: Callable[..., Awaitable[Any]], _: Any, args: Arguments, kwargs: Keywords
+    ) -> Any:
+        """Keep the name and the id of a flow that is loaded from a file; its graph does not."""
+        graph = await wrapped(*args, **kwargs)
+        source = args[0] if args else kwargs.get("flow")
+        if isinstance(source, str | Path):
+            await asyncio.to_thread(safely, _remember_file, graph, source)
+        else:
+            safely(_remember, graph, source)
+        return graph
+
+    @staticmethod
+    def preload(wrapped: Callable[..., Any], _: Any, args: Arguments, kwargs: Keywords) -> Any:
+        """Leave the runs that only warm a process up untraced."""
+        with suppress_instrumentation():
+            return wrapped(*args, **kwargs)
+
+    def _start(self, describe: Callable[..., Flow], caller: Span, *args: Any) -> FlowSpan | None:
+        if not is_instrumentation_enabled():
+            return None
+        return self._tracer.flow(describe(*args), caller)
+
+    def _begin(self, describe: Callable[..., Flow], caller: Span, *args: Any) -> FlowSpan | None:
+        span = self._start(describe, caller, *args)
+        if span is not None:
+            span.attach()
+        return span
+
+
+@contextlib.contextmanager
+def _running(span: FlowSpan | None, describe: Callable[..., Flow], *args: Any) -> Iterator[None]:
+    error: BaseException | None = None
+    try:
+        yield
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        if span is not None:
+            safely(_finish, span, error, describe, *args)
+            safely(span.end)
+
+
+def _finish(
+    span: FlowSpan, error: BaseException | None, describe: Callable[..., Flow], *args: Any
+) -> None:
+    if error is not None:
+        span.fail(failure_of(error))
+    span.update(describe(*args))
+
+
+def _is_subgraph(graph: Any) -> bool:
+    """Tell whether `graph` is an iteration of a loop, which belongs to the loop's component."""
+    return vars(graph).get("_is_subgraph", False)  # type: ignore[no-any-return]
+
+
+def _opens_its_own_span(graph: Any) -> bool:
+    return hasattr(type(graph), "flow_execution_span")
+
+
+def _langflow_opens_spans() -> bool:
+    from lfx.graph.graph.base import Graph
+
+    return hasattr(Graph, "flow_execution_span")
+
+
+def _flow_of_build(arguments: Keywords) -> Flow:
+    flow_id = arguments.get("flow_id")
+    return Flow(
+        id=str(flow_id) if flow_id else None,
+        name=arguments.get("flow_name"),
+        session_id=getattr(arguments.get("inputs"), "session", None),
+        entry_point="v1.build",
+    )
+
+
+def _remember(graph: Any, source: dict[str, Any]) -> None:
+    vars(graph)[FLOW_OF_FILE] = (source.get("id"), source.get("name"))
+
+
+def _remember_file(graph: Any, path: str | Path) -> None:
+    _remember(graph, orjson.loads(Path(path).read_bytes()))

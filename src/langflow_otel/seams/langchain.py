@@ -1,0 +1,44 @@
+"""Model spans come from OpenInference's LangChain instrumentor: turn it on where it is off."""
+
+import importlib.util
+from collections.abc import Callable
+
+from opentelemetry.trace import TracerProvider
+
+from langflow_otel.guard import logger
+from langflow_otel.settings import Settings, disabled_instrumentations
+
+_MODULE = "openinference.instrumentation.langchain"
+
+
+def turn_on_langchain(provider: TracerProvider, settings: Settings) -> Callable[[], None] | None:
+    """Instrument LangChain on `provider`; return what undoes it, None where nothing was done."""
+    wanted = settings.instrument_langchain
+    if wanted is None:
+        wanted = not {"langchain", "*"} & disabled_instrumentations()
+    if not wanted:
+        return None
+    if not _is_installed():
+        level = logger.warning if settings.instrument_langchain else logger.info
+        level(
+            "langflow-otel: no model spans, because OpenInference's LangChain instrumentor is not "
+            "installed: pip install 'langflow-otel[langchain]'"
+        )
+        return None
+    from openinference.instrumentation.langchain import (
+        LangChainInstrumentor,
+    )
+
+    instrumentor = LangChainInstrumentor()
+    if instrumentor.is_instrumented_by_opentelemetry:
+        return None
+    instrumentor.instrument(tracer_provider=provider)
+    undo: Callable[[], None] = instrumentor.uninstrument
+    return undo
+
+
+def _is_installed() -> bool:
+    try:
+        return importlib.util.find_spec(_MODULE) is not None
+    except ModuleNotFoundError:
+        return False

@@ -1,0 +1,161 @@
+"""What Langflow's objects say, in the words of `spans`. Reads attributes, changes nothing."""
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from langflow_otel import attributes as names
+from langflow_otel.capture import MASK, is_secret
+from langflow_otel.capture.types import class_names
+from langflow_otel.context import identity
+from langflow_otel.spans import Component, Failure, Flow
+
+#: Where the name and id of a flow loaded from a file stand, which its graph does not keep.
+FLOW_OF_FILE = "_langflow_otel_flow"
+
+_KINDS_BY_BASE = {
+    "LCAgentComponent": names.KIND_AGENT,
+    "LCModelComponent": names.KIND_LLM,
+    "LCEmbeddingsModel": names.KIND_EMBEDDING,
+    "LCVectorStoreComponent": names.KIND_RETRIEVER,
+    "LCCompressorComponent": names.KIND_RERANKER,
+    "LCToolComponent": names.KIND_TOOL,
+}
+_KINDS_BY_TRACE_TYPE = {
+    "agent": names.KIND_AGENT,
+    "embedding": names.KIND_EMBEDDING,
+    "llm": names.KIND_LLM,
+    "prompt": names.KIND_PROMPT,
+    "retriever": names.KIND_RETRIEVER,
+    "tool": names.KIND_TOOL,
+}
+_WRAPPING_ERRORS = frozenset({"ComponentBuildError", "ToolException"})
+_PAUSES = frozenset({"GraphPausedException", "AgentPausedError"})
+# What every component that could be a tool puts out besides, unless only that is wanted.
+_TOOLKIT_OUTPUT = "component_as_tool"
+_EMPTY: tuple[Any, ...] = (None, "", [], {})
+
+
+@lru_cache(maxsize=1)
+def langflow_version() -> str | None:
+    """Return the version of the first that is installed: langflow, langflow-base, lfx."""
+    for name in ("langflow", "langflow-base", "lfx"):
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            continue
+    return None
+
+
+def flow_of(graph: Any, session_id: str | None = None) -> Flow:
+    """Describe the run of `graph`, as far as it is known by now."""
+    file_id, file_name = vars(graph).get(FLOW_OF_FILE, (None, None))
+    return Flow(
+        id=_text(getattr(graph, "flow_id", None) or file_id),
+        name=_text(getattr(graph, "flow_name", None) or file_name),
+        run_id=_text(vars(graph).get("_run_id")),
+        session_id=_text(session_id or getattr(graph, "session_id", None)),
+        user_id=_user_of(graph),
+        entry_point=_execution_protocol(),
+        version=langflow_version(),
+    )
+
+
+def component_of(graph: Any, vertex: Any) -> Component:
+    """Describe the component that `vertex` is going to run."""
+    run = identity()
+    return Component(
+        id=vertex.id,
+        type=_text(vertex.data.get("type")) or vertex.vertex_type or "",
+        display_name=vertex.display_name or vertex.id,
+        kind=kind_of(vertex),
+        upstream=tuple(dict.fromkeys(edge.source_id for edge in vertex.incoming_edges)),
+        is_input=bool(vertex.is_input),
+        is_output=bool(vertex.is_output),
+        session_id=_text(getattr(graph, "session_id", None)) or run.get(names.SESSION_ID),
+        user_id=_user_of(graph) or run.get(names.USER_ID),
+    )
+
+
+def kind_of(vertex: Any) -> str:
+    """Return the OpenInference span kind of the component behind `vertex`, by what it is."""
+    component = vertex.custom_component
+    if component is None:
+        return names.KIND_CHAIN
+    bases = class_names(type(component))
+    for base, kind in _KINDS_BY_BASE.items():
+        if base in bases:
+            return kind
+    if "rerank" in type(component).__name__.lower():
+        return names.KIND_RERANKER
+    trace_type = vars(component).get("trace_type") or getattr(type(component), "trace_type", "")
+    return _KINDS_BY_TRACE_TYPE.get(trace_type, names.KIND_CHAIN)
+
+
+def inputs_of(component: Any) -> dict[str, Any]:
+    """Return what `component` runs with, by name: set, not advanced settings, secrets masked."""
+    shown: dict[str, Any] = {}
+    for name, field in vars(component).get("_inputs", {}).items():
+        value = getattr(field, "value", None)
+        if name == "code" or any(type(value) is type(empty) and value == empty for empty in _EMPTY):
+            continue
+        if getattr(field, "password", False) or is_secret(value):
+            shown[name] = MASK
+        elif not (getattr(field, "advanced", False) and isinstance(value, str | int | float)):
+            shown[name] = value
+    return shown
+
+
+def outputs_of(vertex: Any, *, cached: bool) -> Mapping[str, Any]:
+    """Return what came out of `vertex`, by output; as Langflow shows it, not as it passes it on.
+
+    (From 1.10 on the shown results have the component's secrets masked.)
+    """
+    component = vertex.custom_component
+    results = vars(component).get("_results") if component is not None and not cached else None
+    results = results or vertex.built_object
+    if not isinstance(results, Mapping):
+        return {"output": results}
+    shown = {name: result for name, result in results.items() if name != _TOOLKIT_OUTPUT}
+    return shown or results
+
+
+def model_of(component: Any) -> tuple[str | None, str | None]:
+    """Return the name and the provider of the model that `component` is set to use."""
+    fields = vars(component).get("_attributes", {})
+    model = fields.get("model_name") or fields.get("model")
+    if isinstance(model, list) and model:
+        model = model[0]
+    if isinstance(model, dict):
+        return _text(model.get("name")), _text(model.get("provider"))
+    return (model if isinstance(model, str) else None), _text(fields.get("provider"))
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Return what `error`, come out of Langflow, means: a cancel and a pause are no errors."""
+    if isinstance(error, asyncio.CancelledError) or not isinstance(error, Exception):
+        return Failure(names.STATUS_CANCELLED, error)
+    if type(error).__name__ in _PAUSES:
+        return Failure(names.STATUS_PAUSED, error)
+    root: BaseException = error
+    while type(root).__name__ in _WRAPPING_ERRORS and root.__cause__ is not None:
+        root = root.__cause__
+    return Failure(names.STATUS_ERROR, root)
+
+
+def _user_of(graph: Any) -> str | None:
+    return _text(getattr(graph, "tracing_user_id", None) or getattr(graph, "user_id", None))
+
+
+def _execution_protocol() -> str | None:
+    """Return what Langflow (1.12+) says a run came in through, as `v1` or `lfx.run`."""
+    observability = sys.modules.get("lfx.observability")
+    get = getattr(observability, "get_execution_protocol", None)
+    return _text(get()) if get is not None else None
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None or value == "" else str(value)

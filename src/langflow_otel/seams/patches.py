@@ -1,0 +1,67 @@
+"""Wrap a function when its module is imported, and take the wrapping off again."""
+
+from collections.abc import Callable
+from typing import Any
+
+import wrapt
+
+from langflow_otel.guard import logger, safely
+
+Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
+
+
+class Patches:
+    """All that is wrapped, until `remove`."""
+
+    def __init__(self) -> None:
+        """Start with nothing wrapped."""
+        self._active = True
+        self._applied: list[tuple[Any, str, Any]] = []
+        self._undo: list[Callable[[], None]] = []
+
+    def wrap(self, module: str, function: str, wrapper: Wrapper) -> None:
+        """Wrap `function` of `module` as soon as the module is there, or at once."""
+        wrapt.register_post_import_hook(
+            lambda imported: self._hook(self._apply, imported, function, wrapper), module
+        )
+
+    def when_imported(self, module: str, action: Callable[[], Callable[[], None] | None]) -> None:
+        """Run `action` as soon as `module` is there; what it returns undoes it."""
+
+        def act() -> None:
+            undo = action()
+            if undo is not None:
+                self._undo.append(undo)
+
+        wrapt.register_post_import_hook(lambda _: self._hook(act), module)
+
+    def remove(self) -> None:
+        """Take every wrapping off.
+
+        A wrapper that somebody else has wrapped since cannot be taken off; it passes calls on.
+        """
+        self._active = False
+        for parent, name, replacement in self._applied:
+            if parent.__dict__.get(name) is replacement:
+                setattr(parent, name, replacement.__wrapped__)
+        self._applied.clear()
+        for undo in self._undo:
+            safely(undo)
+        self._undo.clear()
+
+    def _hook(self, action: Callable[..., None], *args: Any) -> None:
+        # An exception in a post-import hook would break Langflow's own import.
+        if self._active:
+            safely(action, *args)
+
+    def _apply(self, module: Any, function: str, wrapper: Wrapper) -> None:
+        try:
+            parent, name, original = wrapt.resolve_path(module, function)
+        except AttributeError:
+            logger.debug("langflow-otel: this Langflow has no %s.%s", module.__name__, function)
+            return
+        if any(original is replacement for _, _, replacement in self._applied):
+            return
+        replacement = wrapt.FunctionWrapper(original, wrapper, enabled=lambda: self._active)
+        wrapt.apply_patch(parent, name, replacement)
+        self._applied.append((parent, name, replacement))

@@ -1,0 +1,149 @@
+"""The tool seam: a component that an agent calls as a tool does not run as a vertex."""
+
+import functools
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+from opentelemetry.trace import Span
+
+from langflow_otel.guard import safely
+from langflow_otel.seams.langflow import failure_of
+from langflow_otel.spans import LangflowTracer, ToolSpan
+
+
+class ToolSeam:
+    """The wrappers around the making of tools, which wrap the tools' functions."""
+
+    def __init__(self, tracer: LangflowTracer) -> None:
+        """Start spans with `tracer`."""
+        self._tracer = tracer
+
+    def get_tools(
+        self, wrapped: Callable[..., Any], kit: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Trace the calls of the tools that are made of a component."""
+        tools = wrapped(*args, **kwargs)
+        safely(self._trace_all, tools, kit)
+        return tools
+
+    def rename(
+        self, wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Give the copies of tools that got another name that name in the trace, too."""
+        tools = wrapped(*args, **kwargs)
+        safely(self._trace_copies, tools)
+        return tools
+
+    def _trace_all(self, tools: Iterable[Any], kit: Any) -> None:
+        component_id = str(kit.component.get_id())
+        for tool in tools:
+            self._trace(tool, component_id)
+
+    def _trace_copies(self, tools: Iterable[Any]) -> None:
+        for tool in tools:
+            for function in (getattr(tool, "func", None), getattr(tool, "coroutine", None)):
+                call = getattr(function, "langflow_otel_call", None)
+                if call is not None and call.tool is not tool:
+                    self._trace(tool, call.component_id)
+                    break
+
+    def _trace(self, tool: Any, component_id: str) -> None:
+        call = ToolCall(self._tracer, tool, component_id)
+        if getattr(tool, "func", None) is not None:
+            tool.func = call.around(_original(tool.func))
+        if getattr(tool, "coroutine", None) is not None:
+            tool.coroutine = call.around_coroutine(_original(tool.coroutine))
+
+
+class ToolCall:
+    """Wraps the functions of one tool, in closures: LangChain copies and inspects them."""
+
+    def __init__(self, tracer: LangflowTracer, tool: Any, component_id: str) -> None:
+        """Trace calls of `tool`, which component `component_id` provides."""
+        self._tracer = tracer
+        self.tool = tool
+        self.component_id = component_id
+
+    def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Wrap a function."""
+
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            span = safely(self._begin, args, kwargs)
+            try:
+                result = function(*args, **kwargs)
+            except BaseException as error:
+                safely(_fail, span, error)
+                raise
+            else:
+                safely(_succeed, span, result)
+                return result
+            finally:
+                safely(_end, span)
+
+        call.langflow_otel_call = self  # type: ignore[attr-defined]
+        return call
+
+    def around_coroutine(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Wrap a coroutine function."""
+
+        @functools.wraps(function)
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            span = safely(self._begin, args, kwargs)
+            try:
+                result = await function(*args, **kwargs)
+            except BaseException as error:
+                safely(_fail, span, error)
+                raise
+            else:
+                safely(_succeed, span, result)
+                return result
+            finally:
+                safely(_end, span)
+
+        call.langflow_otel_call = self  # type: ignore[attr-defined]
+        return call
+
+    def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ToolSpan | None:
+        if not is_instrumentation_enabled():
+            return None
+        span = self._tracer.tool(
+            name=self.tool.name,
+            description=self.tool.description or "",
+            parameters=self.tool.args,
+            arguments={**{str(index): value for index, value in enumerate(args)}, **kwargs},
+            component_id=self.component_id,
+            existing=_langchain_span(self.tool.name),
+        )
+        span.attach()
+        return span
+
+
+def _original(function: Callable[..., Any]) -> Callable[..., Any]:
+    return function.__wrapped__ if hasattr(function, "langflow_otel_call") else function  # type: ignore[attr-defined]
+
+
+def _fail(span: ToolSpan | None, error: BaseException) -> None:
+    if span is not None:
+        span.fail(failure_of(error))
+
+
+def _succeed(span: ToolSpan | None, result: Any) -> None:
+    if span is not None:
+        span.record_output(result)
+
+
+def _end(span: ToolSpan | None) -> None:
+    if span is not None:
+        span.end()
+
+
+def _langchain_span(name: str) -> Span | None:
+    """Return the span that OpenInference's LangChain instrumentor made for this very tool call."""
+    module = sys.modules.get("openinference.instrumentation.langchain")
+    if module is None or not module.LangChainInstrumentor().is_instrumented_by_opentelemetry:
+        return None
+    span: Span | None = module.get_current_span()
+    return span if span is not None and getattr(span, "name", None) == name else None

@@ -1,0 +1,124 @@
+"""A span under way: current, then ended once, with a status."""
+
+import traceback
+from contextvars import Token
+from dataclasses import dataclass
+
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+from opentelemetry.trace import Span, Status, StatusCode
+
+from langflow_otel import attributes as names
+from langflow_otel.capture import Capture, Captured
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What went wrong: the root error, and what that means for the span's status."""
+
+    status: str
+    error: BaseException
+
+    @property
+    def type(self) -> str:
+        """The error's class, with its module unless that is builtins (as `error.type` wants)."""
+        cls = type(self.error)
+        return (
+            cls.__qualname__
+            if cls.__module__ == "builtins"
+            else f"{cls.__module__}.{cls.__qualname__}"
+        )
+
+
+class ActiveSpan:
+    """A span that is current from `attach` to `detach`, and ends once, with a status."""
+
+    status_attribute: str | None = None
+
+    def __init__(self, span: Span, capture: Capture) -> None:
+        """Take charge of a started span."""
+        self.span = span
+        self.capture = capture
+        self.recording = span.is_recording()
+        self.context: Context = otel_context.get_current()
+        self._token: Token[Context] | None = None
+        self._failure: Failure | None = None
+        self._ended = False
+
+    @property
+    def captures(self) -> bool:
+        """Whether content is wanted: nothing is captured for a span that nobody records."""
+        return self.recording and self.capture.enabled
+
+    def attach(self) -> None:
+        """Make the span current here; `detach` must follow in the same task or thread."""
+        self._token = otel_context.attach(self.context)
+
+    def detach(self) -> None:
+        """Make current again what was."""
+        if self._token is not None:
+            otel_context.detach(self._token)
+            self._token = None
+
+    def fail(self, failure: Failure) -> None:
+        """Note what went wrong; the first failure counts."""
+        self._failure = self._failure or failure
+
+    def set_input(self, captured: Captured) -> None:
+        """Set the input."""
+        self.span.set_attribute(names.INPUT_VALUE, captured.text)
+        self.span.set_attribute(names.INPUT_MIME_TYPE, captured.mime_type)
+        if captured.truncated:
+            self.span.set_attribute(names.INPUT_TRUNCATED, True)
+
+    def set_output(self, captured: Captured) -> None:
+        """Set the output."""
+        self.span.set_attribute(names.OUTPUT_VALUE, captured.text)
+        self.span.set_attribute(names.OUTPUT_MIME_TYPE, captured.mime_type)
+        if captured.truncated:
+            self.span.set_attribute(names.OUTPUT_TRUNCATED, True)
+
+    def end(self) -> None:
+        """Detach, settle the status, end; a second call does nothing."""
+        self.detach()
+        if self._ended:
+            return
+        self._ended = True
+        try:
+            if self.recording:
+                self._before_end()
+                self._settle()
+        finally:
+            self.span.end()
+
+    def _before_end(self) -> None:
+        """Set what is known only at the end."""
+
+    def _settle(self) -> None:
+        failure = self._failure
+        status = failure.status if failure else names.STATUS_OK
+        if self.status_attribute:
+            self.span.set_attribute(self.status_attribute, status)
+        if failure is None:
+            self.span.set_status(Status(StatusCode.OK))
+        elif failure.status == names.STATUS_ERROR:
+            message = _error_text(failure.error, self.capture)
+            self.span.set_attribute(names.ERROR_TYPE, failure.type)
+            self.span.set_status(Status(StatusCode.ERROR, message or failure.type))
+
+    def _record_exception(self) -> None:
+        failure = self._failure
+        if failure is None or failure.status != names.STATUS_ERROR:
+            return
+        event = {names.EXCEPTION_TYPE: failure.type}
+        if self.capture.enabled:
+            event[names.EXCEPTION_MESSAGE] = _error_text(failure.error, self.capture)
+            stack = "".join(traceback.format_exception(failure.error, limit=-20))
+            event[names.EXCEPTION_STACKTRACE] = self.capture.text(stack).text
+        self.span.add_event(names.EXCEPTION_EVENT, event)
+
+
+def _error_text(error: BaseException, capture: Capture) -> str:
+    if not capture.enabled:
+        return ""
+    return capture.text(str(error)).text

@@ -1,0 +1,151 @@
+"""The span of one run of a component."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from opentelemetry.trace import Span
+
+from langflow_otel import attributes as names
+from langflow_otel import context as run_context
+from langflow_otel.capture import Capture
+from langflow_otel.spans.active import ActiveSpan, Failure
+
+_MAX_LOGS = 32
+
+
+@dataclass(frozen=True)
+class Component:
+    """A component of a flow as a span tells it."""
+
+    id: str
+    type: str
+    display_name: str
+    kind: str
+    upstream: Sequence[str] = ()
+    is_input: bool = False
+    is_output: bool = False
+    session_id: str | None = None
+    user_id: str | None = None
+
+    def attributes(self) -> dict[str, Any]:
+        """Return what identifies the component, by attribute name."""
+        known: dict[str, Any] = {
+            names.SPAN_KIND: self.kind,
+            names.COMPONENT_ID: self.id,
+            names.COMPONENT_TYPE: self.type,
+            names.COMPONENT_DISPLAY_NAME: self.display_name,
+            names.COMPONENT_CACHED: False,
+            names.GRAPH_NODE_ID: self.id,
+            names.GRAPH_NODE_NAME: self.display_name,
+            names.COMPONENT_UPSTREAM: tuple(self.upstream),
+        }
+        if self.upstream:
+            known[names.GRAPH_NODE_PARENT_ID] = self.upstream[0]
+        if self.session_id:
+            known[names.SESSION_ID] = self.session_id
+        if self.user_id:
+            known[names.USER_ID] = self.user_id
+        return known
+
+
+class ComponentSpan(ActiveSpan):
+    """The span of one run of a component."""
+
+    status_attribute = names.COMPONENT_STATUS
+
+    def __init__(self, span: Span, capture: Capture, component: Component) -> None:
+        """Take charge of the started span of `component`."""
+        super().__init__(span, capture)
+        self.component = component
+        self.model_was_called = False
+        self.watched: list[int] = []
+        self.on_end: Callable[[ComponentSpan], None] | None = None
+        self._kind = component.kind
+        self._answered = False
+        self._logs = 0
+        self._flow = run_context.current_flow()
+        self.context = run_context.inside(
+            span,
+            component=self,
+            session_id=component.session_id,
+            user_id=component.user_id,
+        )
+
+    def mark_cached(self) -> None:
+        """Say that the component did not run: its frozen result was used."""
+        self.span.set_attribute(names.COMPONENT_CACHED, value=True)
+
+    def set_kind(self, kind: str) -> None:
+        """Correct the kind, where the component became known only when it ran."""
+        self._kind = kind
+        self.span.set_attribute(names.SPAN_KIND, kind)
+
+    def record_inputs(self, inputs: Mapping[str, Any]) -> None:
+        """Capture the inputs the component runs with."""
+        if inputs and self.captures:
+            self.set_input(self.capture.json(dict(inputs)))
+
+    def record_outputs(self, outputs: Mapping[str, Any], *, answered: bool) -> None:
+        """Capture what came out; `answered` says that a model's answer is among it."""
+        self._answered = answered
+        if not (outputs and self.captures):
+            return
+        only = next(iter(outputs.values())) if len(outputs) == 1 else dict(outputs)
+        captured = self.capture.value(only)
+        self.set_output(captured)
+        if self._flow is not None:
+            self._flow.note(self.component, captured)
+
+    def record_log(self, name: str, kind: str, message: Any) -> None:
+        """Record a line that the component logged; only so many, an agent logs without end."""
+        self._logs += 1
+        if self._logs > _MAX_LOGS:
+            self.span.set_attribute(names.LOGS_DROPPED, self._logs - _MAX_LOGS)
+            return
+        event = {names.LOG_NAME: name, names.LOG_TYPE: kind}
+        if self.capture.enabled:
+            event[names.LOG_MESSAGE] = self.capture.part(_MAX_LOGS).value(message).text
+        self.span.add_event(names.LOG_EVENT, event)
+
+    def record_model(
+        self,
+        *,
+        model: str | None,
+        provider: str | None,
+        input_tokens: int | None,
+        output_tokens: int | None,
+        total_tokens: int | None,
+    ) -> None:
+        """Record the model call that this component made, unless a span below tells of it."""
+        if self.model_was_called or not self.recording:
+            return
+        known = {
+            names.MODEL_NAME: model,
+            names.MODEL_PROVIDER: provider,
+            names.INPUT_TOKENS: input_tokens,
+            names.OUTPUT_TOKENS: output_tokens,
+            names.TOTAL_TOKENS: total_tokens,
+        }
+        self.span.set_attributes(
+            {name: value for name, value in known.items() if value is not None}
+        )
+
+    def fail(self, failure: Failure) -> None:
+        """Note what went wrong, for the flow too: some of its drivers swallow the error."""
+        super().fail(failure)
+        if self._flow is not None and failure.status == names.STATUS_ERROR:
+            self._flow.fail(failure)
+
+    def _before_end(self) -> None:
+        # A component that only hands a model on, or whose call a model span tells of, is no call.
+        if self._kind == names.KIND_LLM and (self.model_was_called or not self._answered):
+            self.span.set_attribute(names.SPAN_KIND, names.KIND_CHAIN)
+        self._record_exception()
+
+    def end(self) -> None:
+        """End the span, and stop watching for model calls below it."""
+        super().end()
+        if self.on_end is not None:
+            self.on_end(self)
+            self.on_end = None

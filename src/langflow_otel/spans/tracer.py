@@ -1,0 +1,89 @@
+"""Starts the spans, each under the right parent."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import Link, Span, Tracer
+
+from langflow_otel import attributes as names
+from langflow_otel import context as run_context
+from langflow_otel.capture import Capture
+from langflow_otel.spans.component import Component, ComponentSpan
+from langflow_otel.spans.flow import DEFAULT_FLOW_NAME, Flow, FlowSpan
+from langflow_otel.spans.tool import ToolSpan
+
+
+class LangflowTracer:
+    """Starts the spans of flow runs, components and tool calls."""
+
+    def __init__(self, tracer: Tracer, capture: Capture) -> None:
+        """Start spans with `tracer`; capture content as `capture` says."""
+        self._tracer = tracer
+        self.capture = capture
+
+    def flow(self, flow: Flow, caller: Span) -> FlowSpan:
+        """Start the span of a flow run, called where the span `caller` was current."""
+        parent, links = _parent(caller)
+        span = self._tracer.start_span(
+            flow.name or DEFAULT_FLOW_NAME,
+            context=parent,
+            links=links,
+            attributes={names.SPAN_KIND: names.KIND_CHAIN, **flow.attributes()},
+        )
+        return FlowSpan(span, self.capture, flow)
+
+    def component(self, component: Component) -> ComponentSpan:
+        """Start the span of a component's run."""
+        span = self._tracer.start_span(component.display_name, attributes=component.attributes())
+        return ComponentSpan(span, self.capture, component)
+
+    def tool(
+        self,
+        name: str,
+        description: str,
+        parameters: Mapping[str, Any],
+        arguments: Any,
+        component_id: str,
+        existing: Span | None,
+    ) -> ToolSpan:
+        """Start the span of a tool call, or add to the one (`existing`) there is for it already."""
+        identity = {
+            names.TOOL_NAME: name,
+            names.TOOL_DESCRIPTION: description,
+            names.COMPONENT_ID: component_id,
+            names.GRAPH_NODE_ID: component_id,
+            **run_context.identity(),
+        }
+        if existing is not None:
+            existing.set_attributes(identity)
+            span = existing
+        else:
+            kind = {names.SPAN_KIND: names.KIND_TOOL}
+            span = self._tracer.start_span(name, attributes={**kind, **identity})
+        tool = ToolSpan(span, self.capture, owned=existing is None)
+        if tool.captures:
+            span.set_attribute(names.TOOL_PARAMETERS, self.capture.json(parameters).text)
+            if existing is None:
+                tool.set_input(self.capture.json(arguments))
+        return tool
+
+
+def _parent(caller: Span) -> tuple[Context, list[Link]]:
+    """Decide what a flow's span hangs on, and what it links to.
+
+    Langflow's own `flow.execute` span is current by now, where it records. Where it does not, it
+    stands for the caller's context alone, so that the caller itself decides: one that has ended
+    (a request that went on in the background) becomes a link, because a child must not start
+    after its parent has ended.
+    """
+    current = trace.get_current_span()
+    context = current.get_span_context()
+    if current.is_recording() or (context.is_valid and context != caller.get_span_context()):
+        return otel_context.get_current(), []
+    if isinstance(caller, ReadableSpan) and caller.end_time is not None:
+        return trace.set_span_in_context(trace.INVALID_SPAN), [Link(caller.get_span_context())]
+    return trace.set_span_in_context(caller), []
