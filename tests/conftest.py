@@ -1,0 +1,97 @@
+"""What every test has: a clean environment, strictness, and a trace that can be read."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+
+from langflow_otel import LangflowInstrumentor, guard
+from tests.support.receiver import OtlpReceiver
+from tests.support.spans import Span
+
+_TRACING_VARIABLES = ("OTEL_", "PHOENIX_", "LANGFLOW_DEACTIVATE_TRACING", "OPENINFERENCE_")
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Take away what the machine says about tracing."""
+    for name in list(os.environ):
+        if name.startswith(_TRACING_VARIABLES):
+            monkeypatch.delenv(name)
+    return monkeypatch
+
+
+@pytest.fixture(autouse=True)
+def strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an error of our own fail the test."""
+    monkeypatch.setattr(guard, "strict", True)
+
+
+@pytest.fixture(autouse=True)
+def no_detach_complaint(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """OpenTelemetry never complains that a context was detached where it was not attached."""
+    yield
+    complaints = [r.getMessage() for r in caplog.get_records("call") if "detach" in r.getMessage()]
+    assert complaints == []
+
+
+@pytest.fixture
+def receiver() -> Iterator[OtlpReceiver]:
+    with OtlpReceiver() as started:
+        yield started
+
+
+class Traced:
+    """Langflow, instrumented from the environment, and the spans that arrived at `receiver`."""
+
+    def __init__(self, receiver: OtlpReceiver) -> None:
+        self.receiver = receiver
+
+    @property
+    def provider(self) -> TracerProvider:
+        pipeline = LangflowInstrumentor()._pipeline
+        assert pipeline is not None
+        assert isinstance(pipeline.provider, TracerProvider)
+        return pipeline.provider
+
+    def spans(self) -> list[Span]:
+        """All that has been sent, after a flush."""
+        assert self.provider.force_flush()
+        assert self.receiver.rejected == []
+        return self.receiver.spans
+
+    def clear(self) -> None:
+        self.spans()
+        self.receiver.clear()
+
+
+@pytest.fixture
+def traced(receiver: OtlpReceiver, environment: pytest.MonkeyPatch) -> Iterator[Traced]:
+    """Langflow, instrumented; every span goes to a local OTLP receiver, with its content."""
+    environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
+    environment.setenv("OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT", "true")
+    LangflowInstrumentor().instrument()
+    try:
+        yield Traced(receiver)
+    finally:
+        LangflowInstrumentor().uninstrument()
+
+
+@pytest.fixture
+def said(caplog: pytest.LogCaptureFixture) -> Any:
+    """What langflow-otel has logged, a line each; a call of `said()`."""
+    caplog.set_level(logging.DEBUG, logger="langflow_otel")
+
+    def lines(level: int = logging.DEBUG) -> list[str]:
+        return [
+            record.getMessage()
+            for record in caplog.records
+            if record.name == "langflow_otel" and record.levelno >= level
+        ]
+
+    return lines
