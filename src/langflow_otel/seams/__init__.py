@@ -31,6 +31,7 @@ def install(tracer: LangflowTracer, provider: TracerProvider, settings: Settings
         ("langflow.api.build", "generate_flow_events", flow.build),
         ("lfx.load.load", "aload_flow_from_json", flow.load),
         ("lfx.load", "aload_flow_from_json", flow.load),
+        ("langflow.load", "aload_flow_from_json", flow.load),
         ("lfx.preload", "_run_flow_once", flow.preload),
         (_GRAPH, "Graph.build_vertex", component.build_vertex),
         ("lfx.custom.custom_component.component", "Component._build_results", component.inputs),

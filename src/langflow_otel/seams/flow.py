@@ -6,7 +6,7 @@ Langflow 1.12 and later open `Graph.flow_execution_span` around every run, and e
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +42,7 @@ class FlowSeam:
         """
         caller = trace.get_current_span()
         with wrapped(*args, **kwargs) as scope:
-            span = None
-            if kwargs.get("make_current", True) and not _is_subgraph(graph):
-                span = safely(self._begin, flow_of, caller, graph)
+            span = safely(self._begin_inside, graph, caller, kwargs)
             with _running(span, flow_of, graph):
                 yield scope
 
@@ -52,9 +50,8 @@ class FlowSeam:
         self, wrapped: Callable[..., Any], graph: Any, args: Arguments, kwargs: Keywords
     ) -> Any:
         """Before 1.12: the run of an API call, of a sub-flow, of a flow in code."""
-        span, session_id = None, kwargs.get("session_id")
-        if not _opens_its_own_span(graph):
-            span = safely(self._begin, flow_of, trace.get_current_span(), graph, session_id)
+        session_id = kwargs.get("session_id")
+        span = safely(self._begin_before_1_12, flow_of, graph, session_id)
         with _running(span, flow_of, graph, session_id):
             return await wrapped(*args, **kwargs)
 
@@ -63,30 +60,20 @@ class FlowSeam:
     ) -> AsyncIterator[Any]:
         """Make the span current only while a step runs: an async generator cannot hold it."""
         steps = wrapped(*args, **kwargs)
-        if not kwargs.get("open_flow_span", True) or _is_subgraph(graph):
-            return steps  # type: ignore[no-any-return]
-        caller = vars(graph).pop(_CALLER, None) or trace.get_current_span()
-        return SteppedGenerator(
-            steps,
-            begin=lambda: self._start(flow_of, caller, graph),
-            end=lambda span, error: _finish(span, error, flow_of, graph),
-        )
+        return safely(self._stepped, steps, graph, kwargs) or steps
 
     def start(
         self, wrapped: Callable[..., Any], graph: Any, args: Arguments, kwargs: Keywords
     ) -> Any:
         """Before 1.12: carry the caller over to the thread in which the run goes on."""
-        if not _opens_its_own_span(graph):
-            vars(graph)[_CALLER] = trace.get_current_span()
+        safely(_keep_caller, graph)
         return wrapped(*args, **kwargs)
 
     async def build(
         self, wrapped: Callable[..., Any], _: Any, args: Arguments, kwargs: Keywords
     ) -> Any:
         """Before 1.12: a run of the playground, whose graph is made inside."""
-        span = None
-        if not safely(_langflow_opens_spans):
-            span = safely(self._begin, _flow_of_build, trace.get_current_span(), kwargs)
+        span = safely(self._begin_before_1_12, _flow_of_build, kwargs)
         with _running(span, _flow_of_build, kwargs):
             return await wrapped(*args, **kwargs)
 
@@ -113,11 +100,33 @@ class FlowSeam:
             return None
         return self._tracer.flow(describe(*args), caller)
 
-    def _begin(self, describe: Callable[..., Flow], caller: Span, *args: Any) -> FlowSpan | None:
-        span = self._start(describe, caller, *args)
+    def _begin_inside(self, graph: Any, caller: Span, kwargs: Keywords) -> FlowSpan | None:
+        if not kwargs.get("make_current", True) or _is_subgraph(graph):
+            return None
+        span = self._start(flow_of, caller, graph)
         if span is not None:
             span.attach()
         return span
+
+    def _begin_before_1_12(self, describe: Callable[..., Flow], *args: Any) -> FlowSpan | None:
+        if _opens_its_own_spans():
+            return None
+        span = self._start(describe, trace.get_current_span(), *args)
+        if span is not None:
+            span.attach()
+        return span
+
+    def _stepped(
+        self, steps: AsyncGenerator[Any, Any], graph: Any, kwargs: Keywords
+    ) -> SteppedGenerator | None:
+        if not kwargs.get("open_flow_span", True) or _is_subgraph(graph):
+            return None
+        caller = vars(graph).pop(_CALLER, None) or trace.get_current_span()
+        return SteppedGenerator(
+            steps,
+            begin=lambda: self._start(flow_of, caller, graph),
+            end=lambda span, error: _finish(span, error, flow_of, graph),
+        )
 
 
 @contextlib.contextmanager
@@ -147,14 +156,15 @@ def _is_subgraph(graph: Any) -> bool:
     return vars(graph).get("_is_subgraph", False)  # type: ignore[no-any-return]
 
 
-def _opens_its_own_span(graph: Any) -> bool:
-    return hasattr(type(graph), "flow_execution_span")
-
-
-def _langflow_opens_spans() -> bool:
+def _opens_its_own_spans() -> bool:
     from lfx.graph.graph.base import Graph
 
     return hasattr(Graph, "flow_execution_span")
+
+
+def _keep_caller(graph: Any) -> None:
+    if not _opens_its_own_spans():
+        vars(graph)[_CALLER] = trace.get_current_span()
 
 
 def _flow_of_build(arguments: Keywords) -> Flow:

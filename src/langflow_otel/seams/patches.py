@@ -61,6 +61,8 @@ class Patches:
             logger.debug("langflow-otel: this Langflow has no %s.%s", module.__name__, function)
             return
         if any(original is replacement for _, _, replacement in self._applied):
+            # The module has it from another one, where it was wrapped already.
+            self._applied.append((parent, name, original))
             return
         replacement = wrapt.FunctionWrapper(original, wrapper, enabled=lambda: self._active)
         wrapt.apply_patch(parent, name, replacement)
