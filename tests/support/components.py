@@ -1,0 +1,221 @@
+"""The small Langflow components that the tests' flows are made of, next to Langflow's own.
+
+A flow carries each one's source (see `flows.component_code`), so a class uses nothing of this
+module but its imports.
+"""
+
+import asyncio
+import threading
+import time
+import uuid
+
+import httpx
+from lfx.custom.custom_component.component import Component
+from lfx.graph.graph.base import Graph
+from lfx.io import (
+    DataFrameInput,
+    FloatInput,
+    HandleInput,
+    MessageTextInput,
+    NestedDictInput,
+    Output,
+    SecretStrInput,
+)
+from lfx.schema.data import Data
+from lfx.schema.dataframe import DataFrame
+from lfx.schema.message import Message
+from opentelemetry import trace
+
+from langflow_otel.demo.chat_model import ScriptedChatModel
+
+
+class WaitComponent(Component):
+    """Waits without blocking the event loop, then passes its text on under its label."""
+
+    display_name = "Wait"
+    name = "Wait"
+    inputs = [
+        MessageTextInput(name="text", display_name="Text"),
+        MessageTextInput(name="label", display_name="Label"),
+        FloatInput(name="seconds", display_name="Seconds", value=0.2),
+    ]
+    outputs = [Output(display_name="Text", name="waited", method="wait")]
+
+    async def wait(self) -> Message:
+        await asyncio.sleep(self.seconds)
+        return Message(text=f"{self.label} {self.text}".strip())
+
+
+class ComputeComponent(Component):
+    """Computes in a sync method, which Langflow runs in a worker thread."""
+
+    display_name = "Compute"
+    name = "Compute"
+    inputs = [MessageTextInput(name="text", display_name="Text")]
+    outputs = [Output(display_name="Text", name="computed", method="compute")]
+
+    def compute(self) -> Message:
+        with trace.get_tracer("tests.support").start_as_current_span("work in a thread"):
+            time.sleep(0.01)
+        main = threading.current_thread() is threading.main_thread()
+        return Message(text=f"{self.text} ({'main' if main else 'worker'} thread)")
+
+
+class ItemsComponent(Component):
+    """Splits a text at its commas into the rows of a table."""
+
+    display_name = "Items"
+    name = "Items"
+    inputs = [MessageTextInput(name="text", display_name="Text")]
+    outputs = [Output(display_name="Items", name="items", method="split")]
+
+    def split(self) -> DataFrame:
+        return DataFrame([{"text": item.strip()} for item in self.text.split(",")])
+
+
+class ShoutComponent(Component):
+    """The body of a loop: one row in upper case. (A field called `item` breaks Langflow 1.7.)"""
+
+    display_name = "Shout"
+    name = "Shout"
+    inputs = [HandleInput(name="row", display_name="Row", input_types=["Data", "JSON"])]
+    outputs = [Output(display_name="Shouted", name="shouted", method="shout")]
+
+    def shout(self) -> Data:
+        return Data(text=self.row.get_text().upper())
+
+
+class RowsComponent(Component):
+    """Joins the rows of a table to one text."""
+
+    display_name = "Rows"
+    name = "Rows"
+    inputs = [DataFrameInput(name="table", display_name="Table")]
+    outputs = [Output(display_name="Text", name="joined", method="join")]
+
+    def join(self) -> Message:
+        return Message(text=" ".join(str(text) for text in self.table["text"]))
+
+
+class CallFlowComponent(Component):
+    """Runs another flow inside this one, as Langflow's Run Flow does, from the flow's JSON."""
+
+    display_name = "Call Flow"
+    name = "CallFlow"
+    inputs = [
+        MessageTextInput(name="text", display_name="Text"),
+        NestedDictInput(name="flow", display_name="Flow"),
+    ]
+    outputs = [Output(display_name="Answer", name="called", method="call")]
+
+    async def call(self) -> Message:
+        graph = Graph.from_payload(
+            self.flow["data"],
+            flow_id=self.flow["id"],
+            flow_name=self.flow["name"],
+            user_id=self.user_id,
+        )
+        runs = await graph.arun([{"input_value": self.text}], session_id=self.graph.session_id)
+        return Message(text=runs[0].outputs[0].results["message"].text)
+
+
+class TicketComponent(Component):
+    """Answers with another number every time it really runs."""
+
+    display_name = "Ticket"
+    name = "Ticket"
+    inputs = [MessageTextInput(name="text", display_name="Text")]
+    outputs = [Output(display_name="Ticket", name="ticket", method="draw")]
+
+    def draw(self) -> Message:
+        return Message(text=f"ticket {uuid.uuid4()}")
+
+
+class TokenSourceComponent(Component):
+    """Returns a message whose text is a stream that nobody has read yet."""
+
+    display_name = "Token Source"
+    name = "TokenSource"
+    inputs = [MessageTextInput(name="text", display_name="Text")]
+    outputs = [Output(display_name="Stream", name="tokens", method="stream_tokens")]
+
+    async def stream_tokens(self) -> Message:
+        model = ScriptedChatModel(script=["You streamed: {input}"], delay=0.05)
+        return Message(text=model.astream(self.text))
+
+
+class EchoComponent(Component):
+    """Repeats all it is given in its output and in its log, a password too."""
+
+    display_name = "Echo"
+    name = "Echo"
+    inputs = [
+        MessageTextInput(name="text", display_name="Text"),
+        MessageTextInput(name="note", display_name="Note"),
+        SecretStrInput(name="password", display_name="Password"),
+    ]
+    outputs = [Output(display_name="Echo", name="echo", method="repeat")]
+
+    def repeat(self) -> Message:
+        self.log(f"note={self.note} password={self.password}", name="seen")
+        return Message(text=f"{self.text} note={self.note} password={self.password}")
+
+
+class FetchComponent(Component):
+    """Fetches a URL with httpx, then works under a span of its own."""
+
+    display_name = "Fetch"
+    name = "Fetch"
+    inputs = [
+        MessageTextInput(name="text", display_name="Text"),
+        MessageTextInput(name="url", display_name="URL"),
+    ]
+    outputs = [Output(display_name="Body", name="body", method="fetch")]
+
+    async def fetch(self) -> Message:
+        async with httpx.AsyncClient(trust_env=False) as client:
+            response = await client.get(self.url)
+        with trace.get_tracer("tests.support").start_as_current_span("digest"):
+            text = response.text.strip()
+        return Message(text=f"{response.status_code} {text}")
+
+
+class AskComponent(Component):
+    """Asks a model under a span of its own, as code that a user has instrumented does."""
+
+    display_name = "Ask"
+    name = "Ask"
+    inputs = [MessageTextInput(name="text", display_name="Text")]
+    outputs = [Output(display_name="Answer", name="answer", method="ask")]
+
+    async def ask(self) -> Message:
+        model = ScriptedChatModel(script=["You asked: {input}"])
+        with trace.get_tracer("tests.support").start_as_current_span("my own work"):
+            answer = await model.ainvoke(self.text)
+        return Message(text=str(answer.content))
+
+
+class LogComponent(Component):
+    """Writes two lines to its log."""
+
+    display_name = "Log"
+    name = "Log"
+    inputs = [MessageTextInput(name="text", display_name="Text")]
+    outputs = [Output(display_name="Text", name="logged", method="write")]
+
+    def write(self) -> Message:
+        self.log("started", name="first")
+        self.log({"text": self.text}, name="second")
+        return Message(text=f"{self.text} (logged)")
+
+
+class CountComponent(Component):
+    """Counts the words of a text, for flows without chat."""
+
+    display_name = "Count"
+    name = "Count"
+    inputs = [MessageTextInput(name="text", display_name="Text")]
+    outputs = [Output(display_name="Words", name="words", method="count")]
+
+    def count(self) -> Message:
+        return Message(text=f"{len(self.text.split())} words")

@@ -1,0 +1,167 @@
+"""Child processes that cannot be left behind: each in a group of its own, under a guard.
+
+Run as a script this file is the guard: it starts the command, passes SIGTERM on to it, and kills
+the whole group when the pipe from the test process closes, however that process ended.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+_FOREIGN = ("OTEL_", "LANGFLOW_", "LFX_", "PHOENIX_", "LANGFUSE_", "LANGSMITH_", "LANGCHAIN_")
+_DEAD_PROXY = "http://127.0.0.1:9"
+
+OFFLINE = {
+    **dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), _DEAD_PROXY),
+    **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), _DEAD_PROXY),
+    "no_proxy": "127.0.0.1,localhost",
+    "NO_PROXY": "127.0.0.1,localhost",
+    "DO_NOT_TRACK": "true",
+}
+"""Environment that keeps a server from calling home: whatever leaves the machine is refused."""
+
+
+class NotUp(Exception):
+    """A server did not come up; the message holds the tail of its log."""
+
+
+def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment without tracing and Langflow settings, but with `extra`."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
+    return {**kept, "PYTHONUNBUFFERED": "1", **extra}
+
+
+def first_on_path(python: str) -> dict[str, str]:
+    """PATH with the interpreter's own scripts first: `langflow`, `lfx`, `opentelemetry-…`."""
+    return {"PATH": os.pathsep.join([str(Path(python).parent), os.environ.get("PATH", "")])}
+
+
+def free_port() -> int:
+    """A TCP port on 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def run(
+    command: Sequence[str], env: Mapping[str, str], cwd: Path, timeout: float
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end; its whole group is killed when the time is over."""
+    process = subprocess.Popen(
+        list(command),
+        env=dict(env),
+        cwd=cwd,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        out, err = process.communicate(timeout=timeout)
+    finally:
+        _kill_group(process.pid)
+        process.wait(10)
+    return subprocess.CompletedProcess(list(command), process.returncode, out, err)
+
+
+class Process:
+    """A command running in the background, its output in a file."""
+
+    def __init__(self, command: Sequence[str], env: Mapping[str, str], cwd: Path) -> None:
+        self.command = list(command)
+        handle, name = tempfile.mkstemp(prefix="log-", suffix=".txt", dir=cwd)
+        self._log = Path(name)
+        with os.fdopen(handle, "wb") as output:
+            self._guard = subprocess.Popen(
+                [sys.executable, "-I", "-S", __file__, *command],
+                env=dict(env),
+                cwd=cwd,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def log(self) -> str:
+        """Everything the process has printed so far."""
+        return self._log.read_text(errors="replace")
+
+    @property
+    def exit_code(self) -> int | None:
+        """None while it runs."""
+        return self._guard.poll()
+
+    def wait_until(self, ready: Callable[[], bool], timeout: float, what: str) -> None:
+        """Wait for a server; NotUp when it ends or the time is over."""
+        deadline = time.monotonic() + timeout
+        while not ready():
+            if self.exit_code is not None:
+                raise NotUp(f"{what} ended with code {self.exit_code}.\n{self._tail()}")
+            if time.monotonic() > deadline:
+                raise NotUp(f"{what} did not come up in {timeout:g} s.\n{self._tail()}")
+            time.sleep(0.1)
+
+    def stop(self, timeout: float) -> int | None:
+        """SIGTERM to the command alone, as a supervisor does; then SIGKILL to what is left.
+
+        Returns the exit code (128 + n for one that ended by signal n, as in a shell), or None when
+        it had to be killed.
+        """
+        try:
+            if self.exit_code is None:
+                self._guard.send_signal(signal.SIGTERM)
+            return self._guard.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """SIGKILL to the whole group."""
+        _kill_group(self._guard.pid)
+        self._guard.wait(10)
+        if self._guard.stdin:
+            self._guard.stdin.close()
+
+    def _tail(self, lines: int = 40) -> str:
+        return "\n".join([" ".join(self.command), *self.log.splitlines()[-lines:]])
+
+
+def _kill_group(leader: int) -> None:
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)
+
+
+def _guard(command: list[str]) -> int:
+    child: subprocess.Popen[bytes] | None = None
+
+    def forward(number: int, _: object) -> None:
+        if child and child.poll() is None:
+            child.send_signal(number)
+
+    def watch() -> None:
+        while os.read(0, 1):
+            pass
+        os.killpg(0, signal.SIGKILL)
+
+    signal.signal(signal.SIGTERM, forward)
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+    threading.Thread(target=watch, daemon=True).start()
+    code = child.wait()
+    return code if code >= 0 else 128 - code
+
+
+if __name__ == "__main__":
+    sys.exit(_guard(sys.argv[1:]))
