@@ -266,7 +266,7 @@ async def test_a_components_own_spans_and_requests_are_below_it(traced: Traced) 
     _global_tracer_goes_to(traced)
     HTTPXClientInstrumentor().instrument(tracer_provider=traced.provider)
     try:
-        with _server() as (url, requests):
+        with _Server() as (url, requests):
             await flows.run_flow(flows.http_request(url))
     finally:
         HTTPXClientInstrumentor().uninstrument()
@@ -303,9 +303,10 @@ async def test_steps_of_async_start_are_below_the_flow_and_the_consumer_is_not(
 ) -> None:
     from opentelemetry import trace
 
-    seen = []
-    async for _ in flows.step_flow(flows.graph_to_step(flows.linear_chat())):
-        seen.append(trace.get_current_span().get_span_context().is_valid)
+    seen = [
+        trace.get_current_span().get_span_context().is_valid
+        async for _ in flows.step_flow(flows.graph_to_step(flows.linear_chat()))
+    ]
 
     assert seen == [False] * 4
     spans = traced.spans()
@@ -416,7 +417,7 @@ def _global_provider_restored() -> Iterator[None]:
     api._TRACER_PROVIDER = before
 
 
-class _server:
+class _Server:
     """Answers `pong`, and keeps the traceparent of each request."""
 
     def __enter__(self) -> tuple[str, list[str | None]]:

@@ -41,7 +41,14 @@ def export_trace(endpoint: str, project: str = "p", **options: Any) -> list[Span
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracer = provider.get_tracer("tests.support")
     common: dict[str, Any] = {SESSION: "s"}
-    flow: dict[str, Any] = {**common, KIND: "CHAIN", "n": 3, "x": 0.5, "yes": True, "list": ["a", "b"]}
+    flow: dict[str, Any] = {
+        **common,
+        KIND: "CHAIN",
+        "n": 3,
+        "x": 0.5,
+        "yes": True,
+        "list": ["a", "b"],
+    }
     with tracer.start_as_current_span("flow", attributes=flow) as root:
         root.add_event("log", {"key": "value"})
         links = [Link(root.get_span_context(), {"why": "test"})]

@@ -2,6 +2,7 @@
 
 import typer
 
+from langflow_otel.cli.demo import demo
 from langflow_otel.cli.run import run
 
 app = typer.Typer(
@@ -13,6 +14,7 @@ app = typer.Typer(
 app.command(
     "run", context_settings={"allow_interspersed_args": False, "ignore_unknown_options": True}
 )(run)
+app.command("demo")(demo)
 
 
 @app.callback()

@@ -41,5 +41,7 @@ def install(tracer: LangflowTracer, provider: TracerProvider, settings: Settings
         patches.wrap(module, function, wrapper)
     # By the time the graph's module is imported, all of langchain_core is, so that this import
     # of the instrumentor cannot meet a half-imported one.
-    patches.when_imported(_GRAPH, lambda: turn_on_langchain(provider, settings))
+    patches.when_imported(
+        _GRAPH, lambda: turn_on_langchain(provider, settings, content=tracer.capture.enabled)
+    )
     return patches

@@ -2,6 +2,7 @@
 
 import importlib.util
 from collections.abc import Callable
+from dataclasses import fields
 
 from opentelemetry.trace import TracerProvider
 
@@ -11,7 +12,9 @@ from langflow_otel.settings import Settings, disabled_instrumentations
 _MODULE = "openinference.instrumentation.langchain"
 
 
-def turn_on_langchain(provider: TracerProvider, settings: Settings) -> Callable[[], None] | None:
+def turn_on_langchain(
+    provider: TracerProvider, settings: Settings, *, content: bool
+) -> Callable[[], None] | None:
     """Instrument LangChain on `provider`; return what undoes it, None where nothing was done."""
     wanted = settings.instrument_langchain
     if wanted is None:
@@ -25,6 +28,7 @@ def turn_on_langchain(provider: TracerProvider, settings: Settings) -> Callable[
             "installed: pip install 'langflow-otel[langchain]'"
         )
         return None
+    from openinference.instrumentation import TraceConfig
     from openinference.instrumentation.langchain import (
         LangChainInstrumentor,
     )
@@ -32,9 +36,14 @@ def turn_on_langchain(provider: TracerProvider, settings: Settings) -> Callable[
     instrumentor = LangChainInstrumentor()
     if instrumentor.is_instrumented_by_opentelemetry:
         return None
-    instrumentor.instrument(tracer_provider=provider)
+    hidden = {} if content else dict.fromkeys(_hiding_options(TraceConfig), True)
+    instrumentor.instrument(tracer_provider=provider, config=TraceConfig(**hidden))
     undo: Callable[[], None] = instrumentor.uninstrument
     return undo
+
+
+def _hiding_options(config: type) -> list[str]:
+    return [field.name for field in fields(config) if field.name.startswith("hide_")]
 
 
 def _is_installed() -> bool:

@@ -1,0 +1,254 @@
+"""What each span carries: a public promise."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from langflow_otel import LangflowInstrumentor, attributes
+from tests.conftest import Traced
+from tests.support import flows
+from tests.support.select import named
+
+COMMON = {"openinference.span.kind", "session.id", "output.value", "output.mime_type"}
+FLOW = COMMON | {
+    "langflow.flow.id",
+    "langflow.flow.name",
+    "langflow.flow.status",
+    "langflow.run.id",
+    "langflow.version",
+    "input.value",
+    "input.mime_type",
+}
+COMPONENT = COMMON | {
+    "langflow.component.id",
+    "langflow.component.type",
+    "langflow.component.display_name",
+    "langflow.component.status",
+    "langflow.component.cached",
+    "langflow.component.upstream",
+    "graph.node.id",
+    "graph.node.name",
+    "input.value",
+    "input.mime_type",
+}
+
+ALL_NAMES = sorted(
+    {
+        "error.type",
+        "exception.message",
+        "exception.stacktrace",
+        "exception.type",
+        "graph.node.id",
+        "graph.node.name",
+        "graph.node.parent_id",
+        "input.mime_type",
+        "input.value",
+        "langflow.component.cached",
+        "langflow.component.display_name",
+        "langflow.component.id",
+        "langflow.component.status",
+        "langflow.component.type",
+        "langflow.component.upstream",
+        "langflow.entry_point",
+        "langflow.export.parent",
+        "langflow.flow.id",
+        "langflow.flow.name",
+        "langflow.flow.status",
+        "langflow.input.truncated",
+        "langflow.log",
+        "langflow.log.message",
+        "langflow.log.name",
+        "langflow.log.type",
+        "langflow.logs.dropped",
+        "langflow.output.truncated",
+        "langflow.run.id",
+        "langflow.version",
+        "llm.model_name",
+        "llm.provider",
+        "llm.token_count.completion",
+        "llm.token_count.prompt",
+        "llm.token_count.total",
+        "openinference.span.kind",
+        "output.mime_type",
+        "output.value",
+        "session.id",
+        "tool.description",
+        "tool.name",
+        "tool.parameters",
+        "user.id",
+    }
+)
+
+
+def test_the_names_of_all_attributes_are_these() -> None:
+    """Changing one breaks somebody's dashboard: it needs a line under Changed in the changelog."""
+    others = {"GENAI_OPERATION", "TRACELOOP_REQUEST_TYPE", "EXCEPTION_EVENT"}
+    stated = {
+        value
+        for name, value in vars(attributes).items()
+        if name.isupper()
+        and isinstance(value, str)
+        and name not in others
+        and not name.startswith(("KIND_", "STATUS_"))
+    }
+    assert sorted(stated) == ALL_NAMES
+
+
+def test_every_name_is_in_the_documentation() -> None:
+    told = Path(__file__).parent.parent.joinpath("docs", "spans.md").read_text()
+    assert [name for name in ALL_NAMES if f"`{name}`" not in told] == []
+
+
+async def test_a_flow_says_what_ran_for_whom_and_what_came_of_it(traced: Traced) -> None:
+    flow = flows.linear_chat("An answer")
+    await flows.run_flow(flows.graph_of(flow, user_id="user-7"), "A question", session_id="s1")
+
+    span = named(traced.spans(), "Linear chat")
+    assert set(span.attributes) == FLOW | {"user.id"}
+    assert span.kind == "CHAIN"
+    assert span.attributes["langflow.flow.id"] == flow["id"]
+    assert span.attributes["langflow.flow.name"] == "Linear chat"
+    assert span.attributes["langflow.flow.status"] == "ok"
+    assert re.fullmatch(r"[0-9a-f-]{36}", span.attributes["langflow.run.id"])
+    assert re.match(r"\d+\.\d+", span.attributes["langflow.version"])
+    assert span.attributes["session.id"] == "s1"
+    assert span.attributes["user.id"] == "user-7"
+    assert span.attributes["input.value"] == "A question"
+    assert span.attributes["input.mime_type"] == "text/plain"
+    assert span.attributes["output.value"] == "An answer"
+    assert span.status == "OK"
+
+
+async def test_a_flow_without_a_name_is_a_langflow_flow(traced: Traced) -> None:
+    graph = flows.graph_of(flows.sync_method())
+    graph.flow_name = None
+    await flows.run_flow(graph)
+    assert "langflow.flow.name" not in named(traced.spans(), "Langflow flow").attributes
+
+
+async def test_a_component_says_what_it_is_and_what_went_in_and_out(traced: Traced) -> None:
+    await flows.run_flow(flows.linear_chat("An answer"), "A question", session_id="s1")
+
+    spans = traced.spans()
+    first, last = named(spans, "Chat Input"), named(spans, "Chat Output")
+    assert set(first.attributes) == COMPONENT
+    assert set(last.attributes) == COMPONENT | {"graph.node.parent_id"}
+    assert first.attributes["langflow.component.id"] == "ChatInput-demo"
+    assert first.attributes["langflow.component.type"] == "ChatInput"
+    assert first.attributes["langflow.component.cached"] is False
+    assert first.attributes["graph.node.id"] == "ChatInput-demo"
+    assert last.attributes["graph.node.parent_id"] == "ScriptedModel-demo"
+    assert list(last.attributes["langflow.component.upstream"]) == ["ScriptedModel-demo"]
+    assert json.loads(first.attributes["input.value"]) == {"input_value": "A question"}
+    assert last.attributes["output.value"] == "An answer"
+
+
+@pytest.mark.parametrize(
+    ("make", "name", "kind"),
+    [
+        (flows.linear_chat, "Chat Input", "CHAIN"),
+        (flows.agent_with_tools, "Agent", "AGENT"),
+        (flows.linear_chat, "Prompt", "PROMPT"),
+        (flows.linear_chat, "Scripted Model", "CHAIN"),
+    ],
+)
+async def test_a_components_kind_is_what_it_is(
+    traced: Traced, make: Any, name: str, kind: str
+) -> None:
+    await flows.run_flow(make())
+    components = [span for span in traced.spans() if "graph.node.id" in span.attributes]
+    (span,) = [span for span in components if span.name.startswith(name)]
+    assert span.kind == kind
+
+
+async def test_usage_stands_on_the_model_span_alone(traced: Traced) -> None:
+    await flows.run_flow(flows.linear_chat())
+    await flows.run_flow(flows.agent_with_tools())
+
+    spans = traced.spans()
+    counted = [span for span in spans if "llm.token_count.total" in span.attributes]
+    assert [span.kind for span in counted] == ["LLM"] * 3
+    assert {span.scope for span in spans if span.kind == "LLM"} == {
+        "openinference.instrumentation.langchain"
+    }
+
+
+@pytest.fixture
+def without_langchain(environment: pytest.MonkeyPatch, receiver: Any, request: Any) -> Traced:
+    environment.setenv("OTEL_PYTHON_LANGFLOW_INSTRUMENT_LANGCHAIN", "false")
+    traced: Traced = request.getfixturevalue("traced")
+    return traced
+
+
+async def test_without_model_spans_the_component_is_the_model_call(
+    without_langchain: Traced,
+) -> None:
+    await flows.run_flow(flows.linear_chat("one two three"), "hi")
+
+    (model,) = [span for span in without_langchain.spans() if span.kind == "LLM"]
+    assert model.name == "Scripted Model"
+    assert model.attributes["llm.model_name"] == "scripted-1"
+    if "llm.token_count.total" in model.attributes:  # Langflow counts from 1.9 on.
+        assert model.attributes["llm.token_count.prompt"] == 2
+        assert model.attributes["llm.token_count.completion"] == 3
+        assert model.attributes["llm.token_count.total"] == 5
+
+
+async def test_a_model_that_is_only_handed_on_is_no_model_call(without_langchain: Traced) -> None:
+    await flows.run_flow(flows.agent_with_tools())
+
+    spans = without_langchain.spans()
+    assert named(spans, "Scripted Model").kind == "CHAIN"
+    assert [span.name for span in spans if span.kind == "LLM"] == []
+
+
+async def test_what_a_component_logs_are_its_events(traced: Traced) -> None:
+    await flows.run_flow(flows.component_logs(), "hi")
+
+    events = [event.attributes for event in named(traced.spans(), "Log").events]
+    assert [event["langflow.log.name"] for event in events] == ["first", "second"]
+    assert events[0]["langflow.log.message"] == "started"
+    assert json.loads(events[1]["langflow.log.message"]) == {"text": "hi"}
+
+
+async def test_a_password_is_masked_in_the_inputs_on_every_langflow(traced: Traced) -> None:
+    await flows.run_flow(flows.echo_of_secrets("plain", "hunter2-hunter2"))
+
+    inputs = json.loads(named(traced.spans(), "Echo").attributes["input.value"])
+    assert inputs["password"] == "**********"
+    assert inputs["note"] == "plain"
+
+
+async def test_a_value_is_cut_at_the_bound_and_says_so(
+    environment: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    environment.setenv("OTEL_PYTHON_LANGFLOW_MAX_VALUE_BYTES", "1000")
+    traced: Traced = request.getfixturevalue("traced")
+
+    await flows.run_flow(flows.linear_chat(), "héllo " * 1000)
+
+    ours = [span.attributes for span in traced.spans() if span.scope == "langflow_otel"]
+    for name in ("input", "output"):
+        values = [each for each in ours if f"{name}.value" in each]
+        assert all(len(each[f"{name}.value"].encode()) <= 1000 for each in values)
+        assert any(each.get(f"langflow.{name}.truncated") for each in values)
+        for each in values:
+            if each[f"{name}.mime_type"] == "application/json":
+                json.loads(each[f"{name}.value"])
+
+
+async def test_capture_content_in_code_goes_before_the_environment(
+    environment: pytest.MonkeyPatch, receiver: Any
+) -> None:
+    environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
+    environment.setenv("OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT", "true")
+    LangflowInstrumentor().instrument(capture_content=False)
+    await flows.run_flow(flows.linear_chat(), "the question")
+    LangflowInstrumentor().uninstrument()
+    assert len(receiver.spans) == 8
+    assert "the question" not in repr(receiver.spans)
