@@ -27,6 +27,12 @@ Default: when it is installed, and `langchain` is not in OTEL_PYTHON_DISABLED_IN
 `true` turns it on whatever that list says; `false` leaves it alone.
 """
 
+OTEL_PYTHON_LANGFLOW_REPLACE_TRACERS = "OTEL_PYTHON_LANGFLOW_REPLACE_TRACERS"
+"""
+Whether Langflow's own tracer of a vendor is left out where langflow-otel sends to that vendor:
+`true` (default) or `false`. The traces in Langflow itself are not affected.
+"""
+
 # Not under its own name: a second package that lists it would break `opentelemetry-instrument`.
 GENAI_CAPTURE_MESSAGE_CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 """

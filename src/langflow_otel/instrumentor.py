@@ -53,9 +53,7 @@ class LangflowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         capture = Capture(
             enabled=self._pipeline.captures_content, max_bytes=settings.max_value_bytes
         )
-        self._patches = seams.install(
-            LangflowTracer(tracer, capture), self._pipeline.provider, settings
-        )
+        self._patches = seams.install(LangflowTracer(tracer, capture), self._pipeline, settings)
 
     def _uninstrument(self, **kwargs: Any) -> None:
         """Unwrap everything, and stop the provider if it was made here."""

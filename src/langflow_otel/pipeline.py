@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 
@@ -45,11 +45,13 @@ class Pipeline:
         provider: Where tracers come from.
         owned: Whether it was made here, and so is ours to shut down.
         captures_content: Whether content is captured at all.
+        destinations: The names of the destinations.
     """
 
     provider: trace.TracerProvider
     owned: bool
     captures_content: bool
+    destinations: tuple[str, ...]
 
     def shutdown(self) -> None:
         """Flush and stop the provider, if it was made here."""
@@ -76,10 +78,12 @@ def build(argument: trace.TracerProvider | None, settings: Settings) -> Pipeline
             "langflow-otel: no destination is set; name one, as OTEL_TRACES_EXPORTER=phoenix, "
             "or install a tracer provider"
         )
-    content = settings.capture_content
-    if content is None:
-        content = bool(_LLM_DESTINATIONS & set(destinations)) or _is_phoenix(provider)
-    return Pipeline(provider, owned=False, captures_content=content)
+    if _is_phoenix(provider) and PHOENIX not in destinations:
+        destinations = [*destinations, PHOENIX]
+    content = _captures_content(destinations, settings)
+    return Pipeline(
+        provider, owned=False, captures_content=content, destinations=tuple(destinations)
+    )
 
 
 def destinations_of(environ: Mapping[str, str]) -> list[str]:
@@ -96,9 +100,7 @@ def destinations_of(environ: Mapping[str, str]) -> list[str]:
 
 def _own(destinations: list[str], settings: Settings) -> Pipeline:
     exporters = dict(_exporters(destinations))
-    content = settings.capture_content
-    if content is None:
-        content = bool(_LLM_DESTINATIONS & set(exporters))
+    content = _captures_content(exporters, settings)
     resource = Resource.create()
     if str(resource.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: "langflow"}))
@@ -117,7 +119,13 @@ def _own(destinations: list[str], settings: Settings) -> Pipeline:
         logger.info(
             "langflow-otel: traces go to %s, %s content", name, "with" if shown else "without"
         )
-    return Pipeline(provider, owned=True, captures_content=content)
+    return Pipeline(provider, owned=True, captures_content=content, destinations=tuple(exporters))
+
+
+def _captures_content(destinations: Collection[str], settings: Settings) -> bool:
+    if settings.capture_content is not None:
+        return settings.capture_content
+    return not _LLM_DESTINATIONS.isdisjoint(destinations)
 
 
 def _exporters(destinations: list[str]) -> Iterator[tuple[str, SpanExporter]]:

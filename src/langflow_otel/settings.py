@@ -33,11 +33,13 @@ class Settings:
         max_value_bytes: The most bytes of UTF-8 one captured value may have.
         instrument_langchain: Whether OpenInference's LangChain instrumentor is turned on; None
             means "when it is installed and not disabled".
+        replace_tracers: Whether Langflow's own tracers of the same vendors are left out.
     """
 
     capture_content: bool | None = None
     max_value_bytes: int = DEFAULT_MAX_VALUE_BYTES
     instrument_langchain: bool | None = None
+    replace_tracers: bool = True
 
     @classmethod
     def from_environment(
@@ -55,6 +57,10 @@ class Settings:
             instrument_langchain=_boolean(
                 environ, env.OTEL_PYTHON_LANGFLOW_INSTRUMENT_LANGCHAIN, unusable=None
             ),
+            replace_tracers=_boolean(
+                environ, env.OTEL_PYTHON_LANGFLOW_REPLACE_TRACERS, unusable=None
+            )
+            is not False,
         )
 
 

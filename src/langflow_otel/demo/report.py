@@ -87,8 +87,8 @@ def _head(root: DemoSpan, trace: Sequence[DemoSpan]) -> Text:
     head = _line(root)
     tokens = sum(span.tokens for span in trace)
     head.append(f"  {tokens} tokens" * bool(tokens), style="green")
-    head.append(f"  session {root.session}" * bool(root.session), style="bold cyan")
     head.append(f"  {len(trace)} spans", style="dim")
+    head.append(f"  session {root.session}" * bool(root.session), style="bold cyan")
     for label, name in (("in ", names.INPUT_VALUE), ("out", names.OUTPUT_VALUE)):
         if text := " ".join(str(root.attributes.get(name, "")).split()):
             shown = text if len(text) <= _MAX_TEXT else text[: _MAX_TEXT - 3] + "..."

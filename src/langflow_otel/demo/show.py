@@ -37,9 +37,7 @@ def show(console: Console, *, port: int | None, stay: bool, timeout: float) -> b
     """
     surroundings.require_langflow()
     python = surroundings.phoenix_python()
-    for name in ("SIGTERM", "SIGHUP"):  # end as from an error: Phoenix stopped, folder removed
-        if hasattr(signal, name):
-            signal.signal(getattr(signal, name), _terminated)
+    _catch_signals()
     with ExitStack() as stack:
         folder = stack.enter_context(surroundings.working_folder())
         phoenix = Phoenix(python, folder, port)
@@ -151,6 +149,14 @@ def _stay(console: Console, phoenix: Phoenix) -> None:
             time.sleep(1)
     except KeyboardInterrupt:
         console.print("\nStopping Phoenix.")
+
+
+def _catch_signals() -> None:
+    """End on a signal as from an error: Phoenix is stopped, its folder removed."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _terminated)
 
 
 def _terminated(number: int, _: object) -> NoReturn:

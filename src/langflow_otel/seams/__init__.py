@@ -4,24 +4,26 @@ Each row of the table names a module, a function in it, and what is wrapped arou
 the module is imported. What a version of Langflow does not have is skipped.
 """
 
-from opentelemetry.trace import TracerProvider
-
+from langflow_otel.pipeline import Pipeline
 from langflow_otel.seams.component import ComponentSeam
 from langflow_otel.seams.flow import FlowSeam
 from langflow_otel.seams.langchain import turn_on_langchain
 from langflow_otel.seams.patches import Patches
 from langflow_otel.seams.tool import ToolSeam
+from langflow_otel.seams.vendors import VendorSeam
 from langflow_otel.settings import Settings
 from langflow_otel.spans import LangflowTracer
 
 __all__ = ["Patches", "install"]
 
 _GRAPH = "lfx.graph.graph.base"
+_TRACING = "langflow.services.tracing.service"
 
 
-def install(tracer: LangflowTracer, provider: TracerProvider, settings: Settings) -> Patches:
+def install(tracer: LangflowTracer, pipeline: Pipeline, settings: Settings) -> Patches:
     """Wrap every seam, now or when its module is imported; `Patches.remove` undoes it all."""
     flow, component, tool = FlowSeam(tracer), ComponentSeam(tracer), ToolSeam(tracer)
+    vendors = VendorSeam(pipeline.destinations, settings)
     patches = Patches()
     for module, function, wrapper in (
         (_GRAPH, "Graph.flow_execution_span", flow.execution_span),
@@ -37,11 +39,13 @@ def install(tracer: LangflowTracer, provider: TracerProvider, settings: Settings
         ("lfx.custom.custom_component.component", "Component._build_results", component.inputs),
         ("lfx.base.tools.component_tool", "ComponentToolkit.get_tools", tool.get_tools),
         ("lfx.base.tools.component_tool", "disambiguate_tool_names", tool.rename),
+        (_TRACING, "TracingService._initialize_arize_phoenix_tracer", vendors.phoenix),
     ):
         patches.wrap(module, function, wrapper)
     # By the time the graph's module is imported, all of langchain_core is, so that this import
     # of the instrumentor cannot meet a half-imported one.
     patches.when_imported(
-        _GRAPH, lambda: turn_on_langchain(provider, settings, content=tracer.capture.enabled)
+        _GRAPH,
+        lambda: turn_on_langchain(pipeline.provider, settings, content=tracer.capture.enabled),
     )
     return patches

@@ -1,0 +1,311 @@
+"""A real `langflow run`, traced into a real Phoenix and over OTLP: every way to run a flow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import flows
+from tests.support.http import CallFailed
+from tests.support.invariants import check
+from tests.support.lfx_cli import LfxServe, lfx_run
+from tests.support.phoenix import MISSING, Phoenix, interpreter
+from tests.support.receiver import OtlpReceiver
+from tests.support.select import is_ours, only
+from tests.support.server import LangflowServer
+from tests.support.spans import Span
+from tests.support.tree import render
+
+pytestmark = [pytest.mark.server, pytest.mark.phoenix]
+
+PROJECT = "server tests"
+TREE = """\
+CHAIN {name}
+  CHAIN Chat Input
+  PROMPT Prompt Template
+  CHAIN Scripted Model
+    CHAIN Scripted Model
+      PROMPT ChatPromptTemplate
+      LLM ScriptedChatModel
+  CHAIN Chat Output"""
+
+Run = Callable[[LangflowServer, str, str, str], str]
+SURFACES: dict[str, tuple[Run, str]] = {
+    "run": (lambda server, flow, text, session: server.run(flow, text, session), "v1"),
+    "run stream": (
+        lambda server, flow, text, session: server.run_stream(flow, text, session),
+        "v1",
+    ),
+    "build direct": (
+        lambda server, flow, text, session: server.build(flow, text, "direct", session),
+        "v1.build",
+    ),
+    "build streaming": (
+        lambda server, flow, text, session: server.build(flow, text, "streaming", session),
+        "v1.build",
+    ),
+    "build polling": (
+        lambda server, flow, text, session: server.build(flow, text, "polling", session),
+        "v1.build",
+    ),
+    "responses": (
+        lambda server, flow, text, session: server.responses(flow, text),
+        "openai_responses",
+    ),
+    "responses stream": (
+        lambda server, flow, text, session: server.responses(flow, text, stream=True),
+        "openai_responses",
+    ),
+    "mcp": (lambda server, flow, text, session: server.mcp(flow, text, session), "mcp"),
+    "workflows v2": (
+        lambda server, flow, text, session: server.workflows_v2(flow, text, session_id=session),
+        "v2",
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def phoenix() -> Iterator[Phoenix]:
+    if interpreter() is None:
+        pytest.skip(MISSING)
+    with Phoenix() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def otlp() -> Iterator[OtlpReceiver]:
+    with OtlpReceiver() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def langflow(phoenix: Phoenix, otlp: OtlpReceiver) -> Iterator[LangflowServer]:
+    """Under `langflow-otel run`, with HTTP spans; to Phoenix and to a plain OTLP endpoint."""
+    pytest.importorskip("langflow", reason="no langflow-base in this environment")
+    env = {
+        "PHOENIX_COLLECTOR_ENDPOINT": phoenix.endpoint,
+        "PHOENIX_PROJECT_NAME": PROJECT,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": otlp.endpoint,
+        "OTEL_BSP_SCHEDULE_DELAY": "200",
+    }
+    prefix = ["langflow-otel", "run", "--with", "fastapi", "--"]
+    with LangflowServer(env=env, prefix=prefix) as server:
+        yield server
+
+
+def _trace_of(otlp: OtlpReceiver, flow: str) -> list[Span]:
+    """The whole trace of the one run of a flow, as it arrived over OTLP."""
+
+    def root(spans: list[Span]) -> Span | None:
+        return next((span for span in spans if span.name == flow), None)
+
+    otlp.wait_for(root, timeout=30)
+    time.sleep(0.5)  # A server span ends after the flow it is for.
+    spans = otlp.wait_for(root)
+    found = root(spans)
+    assert found is not None
+    return [span for span in spans if span.trace_id == found.trace_id]
+
+
+def _is_ai(span: Span) -> bool:
+    return bool(span.kind)
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+def test_a_run_over_each_surface_is_one_trace(
+    langflow: LangflowServer, phoenix: Phoenix, otlp: OtlpReceiver, surface: str
+) -> None:
+    run, entry_point = SURFACES[surface]
+    name, session = f"Chat by {surface}", f"session by {surface}"
+    flow_id = langflow.upload(flows.linear_chat("Answer to {input}", name=name))
+
+    assert run(langflow, flow_id, "hello", session) == "Answer to Question: hello"
+
+    spans = _trace_of(otlp, name)
+    check(only(spans, _is_ai), traces=1)
+    assert render(only(spans, _is_ai)) == TREE.format(name=name)
+    flow = next(span for span in spans if span.name == name)
+    assert flow.attributes["langflow.entry_point"] == entry_point
+    assert flow.attributes["langflow.flow.id"] == flow_id
+    assert flow.attributes["user.id"]
+    if "responses" not in surface:
+        assert flow.attributes["session.id"] == session
+    assert "hello" not in repr(spans), "a plain OTLP endpoint gets no content"
+
+    def arrived(spans: list[Span]) -> list[Span]:
+        return [span for span in spans if span.trace_id == flow.trace_id]
+
+    shown = arrived(phoenix.wait_for_spans(PROJECT, lambda spans: len(arrived(spans)) == 8))
+    check(shown, traces=1)
+    assert render(shown) == TREE.format(name=name)
+    root = next(span for span in shown if not span.parent_id)
+    assert root.attributes["input.value"] == "hello"
+    assert root.attributes["output.value"] == "Answer to Question: hello"
+
+
+def test_the_request_is_the_parent_over_otlp_and_the_flow_the_root_in_phoenix(
+    langflow: LangflowServer, otlp: OtlpReceiver
+) -> None:
+    flow_id = langflow.upload(flows.linear_chat(name="Below its request"))
+    langflow.run(flow_id, "hello")
+    spans = _trace_of(otlp, "Below its request")
+    by_id = {span.span_id: span for span in spans}
+    flow = next(span for span in spans if span.name == "Below its request")
+    execute = by_id[flow.parent_id]
+    assert execute.name == "flow.execute"
+    assert by_id[execute.parent_id].otel_kind == "SERVER"
+
+
+def test_a_run_by_webhook_is_one_trace(langflow: LangflowServer, otlp: OtlpReceiver) -> None:
+    flow_id = langflow.upload(flows.linear_chat(name="Chat by webhook"))
+    langflow.webhook(flow_id, {"any": "payload"})
+    spans = only(_trace_of(otlp, "Chat by webhook"), _is_ai)
+    check(spans, traces=1)
+    flow = next(span for span in spans if span.name == "Chat by webhook")
+    assert flow.attributes["langflow.entry_point"] == "webhook"
+
+
+def test_an_agent_on_the_server(langflow: LangflowServer, otlp: OtlpReceiver) -> None:
+    flow = flows.agent_with_tools()
+    langflow.run(langflow.upload(flow), "weather?")
+    spans = only(_trace_of(otlp, flow["name"]), _is_ai)
+    check(spans, traces=1)
+    assert [span.kind for span in spans].count("LLM") == 2
+    assert [span.kind for span in spans].count("TOOL") == 2
+
+
+def test_langflows_run_flow_component_is_one_trace(
+    langflow: LangflowServer, otlp: OtlpReceiver
+) -> None:
+    inner = flows.linear_chat("Inner answer", name="Run inside")
+    langflow.upload(inner)
+    outer = flows.run_flow_component(inner)
+    langflow.run(langflow.upload(outer), "hello")
+    spans = only(_trace_of(otlp, outer["name"]), _is_ai)
+    check(spans, traces=1)
+    inside = next(span for span in spans if span.name == "Run inside")
+    above = next(span for span in spans if span.span_id == inside.parent_id)
+    assert above.attributes["langflow.component.type"] == "RunFlow"
+
+
+def test_a_failure_on_the_server_is_told(langflow: LangflowServer, otlp: OtlpReceiver) -> None:
+    flow = flows.failing()
+    flow_id = langflow.upload(flow)
+    with pytest.raises(CallFailed):
+        langflow.build(flow_id, "4711", "direct")
+    spans = only(_trace_of(otlp, flow["name"]), _is_ai)
+    check(spans, traces=1)
+    assert (
+        render(spans)
+        == """\
+CHAIN Failing !error
+  CHAIN Chat Input
+  CHAIN Order Lookup !error"""
+    )
+    assert {s.attributes.get("error.type") for s in spans} == {None, "LookupError"}
+    assert "4711" not in repr(spans), "without content an error's text stays here, too"
+
+
+def test_a_build_that_is_cancelled_is_no_error(
+    langflow: LangflowServer, otlp: OtlpReceiver
+) -> None:
+    flow = flows.slow(60)
+    job = langflow.start_build(langflow.upload(flow), "hello")
+    time.sleep(3)
+    langflow.cancel_build(job)
+    spans = only(_trace_of(otlp, flow["name"]), _is_ai)
+    check(spans, traces=1)
+    assert (
+        render(spans)
+        == """\
+CHAIN Slow ~cancelled
+  CHAIN Chat Input
+  CHAIN Wait ~cancelled"""
+    )
+
+
+def test_the_server_says_nothing_of_exporters_or_contexts(langflow: LangflowServer) -> None:
+    """The last of this file, so that the log holds all of it."""
+    complaints = ("detach", "Failed to export", "Exception while exporting", " failed with ")
+    lines = [line for line in langflow.log.splitlines() if any(c in line for c in complaints)]
+    assert lines == []
+    assert langflow.log.count("Langflow's own phoenix") == 1, "its tracer is replaced"
+
+
+@pytest.fixture(scope="module")
+def flow_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    import json
+
+    path = tmp_path_factory.mktemp("flow") / "chat.json"
+    path.write_text(json.dumps(flows.linear_chat("Answer", name="Chat from a file")))
+    return path
+
+
+BARE = {
+    "OTEL_TRACES_EXPORTER": "phoenix",
+    "OTEL_METRICS_EXPORTER": "none",
+    "OTEL_LOGS_EXPORTER": "none",
+    "OTEL_BSP_SCHEDULE_DELAY": "200",
+}
+LAUNCHERS: dict[str, tuple[list[str], dict[str, str]]] = {
+    "opentelemetry-instrument": (["opentelemetry-instrument"], BARE),
+    "langflow-otel run": (["langflow-otel", "run", "--"], {"OTEL_BSP_SCHEDULE_DELAY": "200"}),
+}
+
+
+def _ours(spans: list[Span]) -> str:
+    return render(only(spans, is_ours))
+
+
+OURS = """\
+CHAIN Chat from a file
+  CHAIN Chat Input
+  PROMPT Prompt Template
+  CHAIN Scripted Model
+  CHAIN Chat Output"""
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_lfx_run(phoenix: Phoenix, flow_file: Path, launcher: str) -> None:
+    prefix, env = LAUNCHERS[launcher]
+    project = f"lfx run by {launcher}"
+    own = {"PHOENIX_COLLECTOR_ENDPOINT": phoenix.endpoint, "PHOENIX_PROJECT_NAME": project}
+    done = lfx_run(flow_file, "hello", env={**env, **own}, prefix=prefix)
+    assert done.answer == "Answer"
+    spans = phoenix.wait_for_spans(project, lambda spans: "Chat from" in _ours(spans))
+    assert _ours(spans) == OURS
+    root = next(span for span in spans if not span.parent_id)
+    assert root.attributes["langflow.entry_point"] == "lfx.run"
+    assert "Failed to export" not in done.stderr
+    assert "langflow-otel" not in done.stderr
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_lfx_serve(phoenix: Phoenix, flow_file: Path, launcher: str) -> None:
+    prefix, env = LAUNCHERS[launcher]
+    project = f"lfx serve by {launcher}"
+    own = {"PHOENIX_COLLECTOR_ENDPOINT": phoenix.endpoint, "PHOENIX_PROJECT_NAME": project}
+    with LfxServe(flow_file, env={**env, **own}, prefix=prefix) as server:
+        assert server.run("hello") == "Answer"
+        spans = phoenix.wait_for_spans(project, lambda spans: "Chat from" in _ours(spans))
+    assert _ours(spans) == OURS
+    check(only(spans, _is_ai), traces=1)
+    assert "Failed to export" not in server.log
+
+
+def test_bare_opentelemetry_instrument_langflow_run(phoenix: Phoenix) -> None:
+    pytest.importorskip("langflow", reason="no langflow-base in this environment")
+    env: dict[str, Any] = {
+        **BARE,
+        "PHOENIX_COLLECTOR_ENDPOINT": phoenix.endpoint,
+        "PHOENIX_PROJECT_NAME": "bare",
+    }
+    with LangflowServer(env=env, prefix=["opentelemetry-instrument"]) as server:
+        server.run(server.upload(flows.linear_chat("Answer", name="Chat from a file")), "hello")
+        spans = phoenix.wait_for_spans("bare", lambda spans: "Chat from" in _ours(spans))
+    assert _ours(spans) == OURS
+    assert "Failed to export" not in server.log
