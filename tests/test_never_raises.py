@@ -37,6 +37,7 @@ AROUND = {
     "start",
     "build",
     "load",
+    "copy",
     "preload",
     "around",
     "around_coroutine",

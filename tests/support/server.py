@@ -156,7 +156,11 @@ class LangflowServer(Server):
     def mcp(self, flow_id: str, text: str, session_id: str | None = None) -> str:
         """Call the flow as a tool over MCP's streamable HTTP, with the real client."""
         arguments = {"input_value": text, **({"session_id": session_id} if session_id else {})}
-        return asyncio.run(asyncio.wait_for(self._mcp(self._names[flow_id], arguments), 60))
+        called = asyncio.wait_for(self._mcp(self._names[flow_id], arguments), 60)
+        try:
+            return asyncio.run(called)
+        except asyncio.TimeoutError:
+            raise CallFailed("no answer over MCP in 60 s") from None
 
     def workflows_v2(
         self, flow_id: str, text: str, session_id: str | None = None, mode: Mode = "sync"
@@ -190,9 +194,12 @@ class LangflowServer(Server):
             "LANGFLOW_STORE": "false",
             "LANGFLOW_OPEN_BROWSER": "false",
         }
+        # An old langflow-base (0.7) has no script of the name `langflow`.
+        whole = (Path(self._python).parent / "langflow").exists()
+        command = "langflow" if whole else "langflow-base"
         options = ["--host", "127.0.0.1", "--port", str(self._port), "--workers", "1"]
         return Process(
-            [*self._prefix, "langflow", "run", *options, "--backend-only"],
+            [*self._prefix, command, "run", *options, "--backend-only"],
             clean_environment({**OFFLINE, **first_on_path(self._python), **settings, **self._env}),
             folder,
         )

@@ -61,8 +61,7 @@ def phoenix_python() -> str:
         raise DemoError(f"{PHOENIX_PYTHON} names {named}, which does not run: {error}") from None
     if probe.returncode != 0:
         raise DemoError(
-            f"{PHOENIX_PYTHON} names {named}, which has no Phoenix: {_INSTALL} there, or "
-            "pip install arize-phoenix"
+            f"{PHOENIX_PYTHON} names {named}, which has no Phoenix: pip install arize-phoenix there"
         )
     return named
 

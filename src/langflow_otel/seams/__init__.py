@@ -34,6 +34,8 @@ def install(tracer: LangflowTracer, pipeline: Pipeline, settings: Settings) -> P
         ("lfx.load.load", "aload_flow_from_json", flow.load),
         ("lfx.load", "aload_flow_from_json", flow.load),
         ("langflow.load", "aload_flow_from_json", flow.load),
+        (_GRAPH, "Graph.__deepcopy__", flow.copy),
+        (_GRAPH, "Graph.copy_for_run", flow.copy),
         ("lfx.preload", "_run_flow_once", flow.preload),
         (_GRAPH, "Graph.build_vertex", component.build_vertex),
         ("lfx.custom.custom_component.component", "Component._build_results", component.inputs),

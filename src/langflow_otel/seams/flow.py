@@ -90,6 +90,13 @@ class FlowSeam:
         return graph
 
     @staticmethod
+    def copy(wrapped: Callable[..., Any], graph: Any, args: Arguments, kwargs: Keywords) -> Any:
+        """Keep them in a copy, too: `lfx serve` runs a copy for each request."""
+        copied = wrapped(*args, **kwargs)
+        safely(_carry_over, graph, copied)
+        return copied
+
+    @staticmethod
     def preload(wrapped: Callable[..., Any], _: Any, args: Arguments, kwargs: Keywords) -> Any:
         """Leave the runs that only warm a process up untraced."""
         with suppress_instrumentation():
@@ -179,6 +186,11 @@ def _flow_of_build(arguments: Keywords) -> Flow:
 
 def _remember(graph: Any, source: dict[str, Any]) -> None:
     vars(graph)[FLOW_OF_FILE] = (source.get("id"), source.get("name"))
+
+
+def _carry_over(graph: Any, copied: Any) -> None:
+    if FLOW_OF_FILE in vars(graph):
+        vars(copied)[FLOW_OF_FILE] = vars(graph)[FLOW_OF_FILE]
 
 
 def _remember_file(graph: Any, path: str | Path) -> None:

@@ -1,0 +1,53 @@
+# Needs make and a Python from 3.10 on. Everything else goes to .venvs/ in this directory, and stays
+# there for the next time. `make PYTHON=python3.13 ...` chooses the Python, `make test ARGS="-k loop"`
+# hands arguments on.
+
+PYTHON ?= $(shell for python in python3 python python3.14 python3.13 python3.12 python3.11 python3.10; do \
+	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null \
+		&& echo $$python && break; done)
+ARGS ?=
+
+venvs := $(CURDIR)/.venvs
+prepare = @$(if $(PYTHON),,$(error Python 3.10 to 3.14 is needed, and none was found; name one: make PYTHON=/path/to/python3 $@))$(PYTHON) tools/bootstrap.py
+
+export DO_NOT_TRACK := true
+export PHOENIX_TELEMETRY_ENABLED := false
+# The Phoenix of the demo and of the tests, in an environment that is all its own.
+demo test test-all: export LANGFLOW_OTEL_PHOENIX_PYTHON := $(venvs)/phoenix/bin/python
+
+.PHONY: help demo test test-all lint format bench clean
+
+help: ## Says what there is to make
+	@grep -E '^[a-z-]+:.*##' Makefile | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+demo: ## Runs real flows, traced into a real Phoenix, and shows them
+	$(prepare) phoenix demo
+	@$(venvs)/demo/bin/langflow-otel demo $(ARGS)
+
+test: ## Runs the tests: all on the newest Langflow, those without a server on the oldest
+	$(prepare) phoenix test oldest
+	$(venvs)/test/bin/python -m pytest $(ARGS)
+	$(venvs)/oldest/bin/python -m pytest -m "not server and not phoenix" $(ARGS)
+
+test-all: ## Runs the tests on every Langflow from 1.7 on and every Python at hand (takes long)
+	$(prepare) phoenix nox
+	@$(venvs)/nox/bin/python tools/matrix.py $(ARGS)
+
+lint: ## Checks style and types
+	$(prepare) lint
+	$(venvs)/lint/bin/ruff check
+	$(venvs)/lint/bin/ruff format --check
+	$(venvs)/lint/bin/mypy --strict src
+
+format: ## Formats the code, and mends what can be mended by machine
+	$(prepare) lint
+	$(venvs)/lint/bin/ruff check --fix
+	$(venvs)/lint/bin/ruff format
+
+bench: ## Measures what tracing costs per component
+	$(prepare) test
+	@$(venvs)/test/bin/python -m benchmarks $(ARGS)
+
+clean: ## Removes the environments and everything else that was made here
+	rm -rf .venvs .nox .cache .mypy_cache .pytest_cache .ruff_cache build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

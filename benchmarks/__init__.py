@@ -1,0 +1,1 @@
+"""What tracing costs. `make bench` runs `python -m benchmarks`."""
