@@ -54,10 +54,9 @@ class Traced:
 
     @property
     def provider(self) -> TracerProvider:
-        pipeline = LangflowInstrumentor()._pipeline
-        assert pipeline is not None
-        assert isinstance(pipeline.provider, TracerProvider)
-        return pipeline.provider
+        provider = LangflowInstrumentor().tracer_provider
+        assert isinstance(provider, TracerProvider)
+        return provider
 
     def spans(self) -> list[Span]:
         """All that has been sent, after a flush."""

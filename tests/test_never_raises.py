@@ -38,6 +38,7 @@ AROUND = {
     "build",
     "load",
     "copy",
+    "log",
     "preload",
     "around",
     "around_coroutine",

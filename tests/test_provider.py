@@ -219,10 +219,10 @@ async def test_an_llm_backend_gets_ai_spans_only_and_the_flow_is_its_root(
 ) -> None:
     environment.setenv("PHOENIX_COLLECTOR_ENDPOINT", receiver.endpoint)
     instrument()
-    pipeline = LangflowInstrumentor()._pipeline
-    assert pipeline is not None
-    api.set_tracer_provider(pipeline.provider)
-    with pipeline.provider.get_tracer("http").start_as_current_span("POST /api/v1/run"):
+    provider = LangflowInstrumentor().tracer_provider
+    assert provider is not None
+    api.set_tracer_provider(provider)
+    with provider.get_tracer("http").start_as_current_span("POST /api/v1/run"):
         await flows.run_flow(flows.model_in_a_span())
     LangflowInstrumentor().uninstrument()
 

@@ -7,6 +7,7 @@ from typing import Any
 from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined]
     BaseInstrumentor,
 )
+from opentelemetry.trace import TracerProvider
 
 from langflow_otel import pipeline, seams
 from langflow_otel.capture import Capture
@@ -31,6 +32,14 @@ class LangflowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
     _patches: seams.Patches | None = None
     _pipeline: pipeline.Pipeline | None = None
+
+    @property
+    def tracer_provider(self) -> TracerProvider | None:
+        """The provider that the spans go to, None where nothing is instrumented.
+
+        Where it was made here it is the way to `force_flush` and to add a span processor.
+        """
+        return self._pipeline.provider if self._pipeline is not None else None
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """Return the requirements on those of lfx and langflow-base that are installed."""

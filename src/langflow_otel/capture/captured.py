@@ -38,9 +38,14 @@ class Capture:
         return Capture(enabled=self.enabled, max_bytes=max(self.max_bytes // share, 256))
 
     def value(self, value: Any) -> Captured:
-        """Capture any value: a text, or a message of text alone, as text; the rest as JSON."""
+        """Capture any value: a text, or what is read as one, as text; the rest as JSON."""
         text = value if isinstance(value, str) else message_text(value)
-        return self.json(value) if text is None else self.text(text)
+        if text is not None:
+            return self.text(text)
+        captured = self.json(value)
+        if captured.text.startswith('"'):
+            return Captured(orjson.loads(captured.text), TEXT, captured.truncated)
+        return captured
 
     def text(self, text: str) -> Captured:
         """Capture a text as it is, cut where it is too long."""

@@ -66,7 +66,7 @@ def _instrument(stack: ExitStack) -> Recorder:
     instrumentor.instrument()
     stack.callback(_uninstrument, instrumentor)
     recorder = Recorder()
-    provider = instrumentor._pipeline.provider if instrumentor._pipeline else None
+    provider = instrumentor.tracer_provider
     if not isinstance(provider, TracerProvider):
         raise DemoError("langflow-otel made no tracer provider; what it logged says why")
     provider.add_span_processor(recorder)

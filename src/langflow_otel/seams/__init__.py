@@ -17,6 +17,7 @@ from langflow_otel.spans import LangflowTracer
 __all__ = ["Patches", "install"]
 
 _GRAPH = "lfx.graph.graph.base"
+_COMPONENT = "lfx.custom.custom_component.component"
 _TRACING = "langflow.services.tracing.service"
 
 
@@ -38,7 +39,8 @@ def install(tracer: LangflowTracer, pipeline: Pipeline, settings: Settings) -> P
         (_GRAPH, "Graph.copy_for_run", flow.copy),
         ("lfx.preload", "_run_flow_once", flow.preload),
         (_GRAPH, "Graph.build_vertex", component.build_vertex),
-        ("lfx.custom.custom_component.component", "Component._build_results", component.inputs),
+        (_COMPONENT, "Component._build_results", component.inputs),
+        (_COMPONENT, "Component.log", component.log),
         ("lfx.base.tools.component_tool", "ComponentToolkit.get_tools", tool.get_tools),
         ("lfx.base.tools.component_tool", "disambiguate_tool_names", tool.rename),
         (_TRACING, "TracingService._initialize_arize_phoenix_tracer", vendors.phoenix),

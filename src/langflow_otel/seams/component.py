@@ -45,7 +45,7 @@ class ComponentSeam:
         try:
             result = await wrapped(*args, **kwargs)
         except BaseException as error:
-            safely(_failed, span, graph, vertex_id, error)
+            safely(_failed, span, error)
             raise
         else:
             safely(_finished, span, result)
@@ -64,6 +64,18 @@ class ComponentSeam:
         safely(_record_inputs, component)
         return wrapped(*args, **kwargs)
 
+    @staticmethod
+    def log(
+        wrapped: Callable[..., Any],
+        component: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Record a line when the component logs it."""
+        result = wrapped(*args, **kwargs)
+        safely(_record_log, component)
+        return result
+
     def _begin(self, graph: Any, vertex_id: Any) -> ComponentSpan | None:
         if not is_instrumentation_enabled():
             return None
@@ -72,18 +84,35 @@ class ComponentSeam:
         return span
 
 
-def _record_inputs(component: Any) -> None:
+def _span_of(component: Any) -> ComponentSpan | None:
+    """Return the recording span of `component`, not of one that runs it inside itself."""
     span = current_component()
-    # A component may run another one inside it, which has no vertex of its own.
-    if span is not None and span.captures and vars(component).get("_id") == span.component.id:
+    own = span is not None and span.recording and vars(component).get("_id") == span.component.id
+    return span if own else None
+
+
+def _record_inputs(component: Any) -> None:
+    span = _span_of(component)
+    if span is not None and span.captures:
         span.record_inputs(inputs_of(component))
 
 
-def _failed(span: ComponentSpan, graph: Any, vertex_id: Any, error: BaseException) -> None:
+def _record_log(component: Any) -> None:
+    span = _span_of(component)
+    if span is None:
+        return
+    log = component._logs[-1]
+    if not _repeats_a_span(log.message):
+        span.record_log(log.name, log.type, log.message)
+
+
+def _repeats_a_span(message: Any) -> bool:
+    """Tell whether a log line is LangChain's callback, which an agent logs each of."""
+    return isinstance(message, Mapping) and "run_id" in message and _langchain_is_traced()
+
+
+def _failed(span: ComponentSpan, error: BaseException) -> None:
     span.fail(failure_of(error))
-    if span.recording:
-        component = graph.get_vertex(vertex_id).custom_component
-        _record_logs(span, vars(component).get("_logs", ()) if component is not None else ())
 
 
 def _finished(span: ComponentSpan, result: Any) -> None:
@@ -94,26 +123,20 @@ def _finished(span: ComponentSpan, result: Any) -> None:
     if cached:
         span.mark_cached()
     outputs = outputs_of(vertex, cached=cached)
-    span.record_outputs(outputs, answered=not cached and _answered(outputs.values()))
-    for logs in (data.logs or {}).values():
-        _record_logs(span, logs if isinstance(logs, list) else ())
+    answered = not cached and _answered(outputs.values())
+    span.record_outputs(outputs, answered=answered)
     component = vertex.custom_component
     if component is not None and not cached:
-        _record_model(span, component)
         kind = kind_of(vertex)
         if kind != span.component.kind:
             span.set_kind(kind)
+        if answered or kind != names.KIND_LLM:
+            _record_model(span, component, kind)
 
 
-def _record_logs(span: ComponentSpan, logs: Iterable[Any]) -> None:
-    for log in logs:
-        fields = log if isinstance(log, Mapping) else vars(log)
-        span.record_log(str(fields.get("name")), str(fields.get("type")), fields.get("message"))
-
-
-def _record_model(span: ComponentSpan, component: Any) -> None:
+def _record_model(span: ComponentSpan, component: Any, kind: str) -> None:
     usage = vars(component).get("_token_usage")
-    if usage is None and span.component.kind != names.KIND_LLM:
+    if usage is None and kind != names.KIND_LLM:
         return
     model, provider = model_of(component)
     span.record_model(

@@ -72,7 +72,7 @@ def component_of(graph: Any, vertex: Any) -> Component:
         type=_text(vertex.data.get("type")) or vertex.vertex_type or "",
         display_name=vertex.display_name or vertex.id,
         kind=kind_of(vertex),
-        upstream=tuple(dict.fromkeys(edge.source_id for edge in vertex.incoming_edges)),
+        upstream=tuple(sorted({edge.source_id for edge in vertex.incoming_edges})),
         is_input=bool(vertex.is_input),
         is_output=bool(vertex.is_output),
         session_id=_text(getattr(graph, "session_id", None)) or run.get(names.SESSION_ID),
@@ -106,7 +106,21 @@ def inputs_of(component: Any) -> dict[str, Any]:
             shown[name] = MASK
         elif not (getattr(field, "advanced", False) and isinstance(value, str | int | float)):
             shown[name] = value
-    return shown
+    return {**shown, **_variables_of(component)}
+
+
+def _variables_of(component: Any) -> dict[str, Any]:
+    """Return the fields that exist in this flow alone: the variables of a prompt's template."""
+    vertex = vars(component).get("_vertex")
+    node = vertex.data.get("node", {}) if vertex is not None else {}
+    values = vars(component).get("_attributes", {})
+    listed = [name for names in (node.get("custom_fields") or {}).values() for name in names or ()]
+    fields = node.get("template", {})
+    return {
+        name: MASK if fields.get(name, {}).get("password") else values[name]
+        for name in listed
+        if values.get(name)
+    }
 
 
 def outputs_of(vertex: Any, *, cached: bool) -> Mapping[str, Any]:
