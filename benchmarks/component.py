@@ -37,7 +37,12 @@ class Start(Component):
     outputs = [Output(name="data", display_name="Data", method="make")]
 
     def make(self) -> Data:
-        row = {"id": 1, "title": "A row of a table", "text": "lorem ipsum dolor " * 25, "tags": [1, 2]}
+        row = {
+            "id": 1,
+            "title": "A row of a table",
+            "text": "lorem ipsum dolor " * 25,
+            "tags": [1, 2],
+        }
         return Data(data={"rows": [{**row, "id": number} for number in range(int(self.rows))]})
 
 
