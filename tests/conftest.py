@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import atexit
+import importlib.metadata
+import importlib.util
 import logging
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +20,24 @@ from langflow_otel import LangflowInstrumentor, guard
 from tests.support.receiver import OtlpReceiver
 from tests.support.spans import Span
 
+# Before anything imports Langflow: its database is not the user's.
+_HOME = tempfile.mkdtemp(prefix="langflow-otel-tests-")
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
+os.environ["LANGFLOW_CONFIG_DIR"] = _HOME
+os.environ["LANGFLOW_DATABASE_URL"] = f"sqlite:///{_HOME}/langflow.db"
+
 _TRACING_VARIABLES = ("OTEL_", "PHOENIX_", "LANGFLOW_DEACTIVATE_TRACING", "OPENINFERENCE_")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def langflow_services() -> None:
+    """Make the tables of a whole Langflow before 1.12, whose flows store messages in process."""
+    if importlib.util.find_spec("langflow") is None:
+        return
+    if importlib.metadata.version("langflow-base").startswith("0."):
+        from langflow.services.utils import initialize_services
+
+        asyncio.run(initialize_services())
 
 
 @pytest.fixture(autouse=True)

@@ -90,6 +90,7 @@ async def test_every_inner_function_raises_and_the_answer_is_the_same(
     assert len(warnings) == len(set(warnings)), "each place is named once"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("owner", "name"), FUNCTIONS, ids=lambda value: str(value)[:60])
 async def test_one_inner_function_raises_and_the_answer_is_the_same(
     traced: Traced, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str
