@@ -314,6 +314,14 @@ async def test_steps_of_async_start_are_below_the_flow_and_the_consumer_is_not(
     assert named(spans, "Linear chat").attributes["langflow.flow.status"] == "ok"
 
 
+async def test_async_start_is_over_with_its_last_step(traced: Traced) -> None:
+    steps = flows.graph_to_step(flows.linear_chat()).async_start()
+    while type(await steps.__anext__()).__name__ != "Finish":
+        pass
+
+    assert named(traced.spans(), "Linear chat").attributes["langflow.flow.status"] == "ok"
+
+
 async def test_async_start_abandoned_is_a_cancelled_run(traced: Traced) -> None:
     steps = flows.graph_to_step(flows.linear_chat()).async_start()
     await steps.__anext__()

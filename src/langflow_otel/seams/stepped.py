@@ -49,7 +49,11 @@ class SteppedGenerator(AsyncGenerator[Any, Any]):
             return await step(*args)
         safely(span.attach)
         try:
-            return await step(*args)
+            result = await step(*args)
+            # Langflow's last step. Most consumers stop there and leave the generator unfinished.
+            if type(result).__name__ == "Finish":
+                self._finish(None)
+            return result
         except StopAsyncIteration:
             self._finish(None)
             raise
