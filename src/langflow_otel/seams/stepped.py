@@ -50,16 +50,17 @@ class SteppedGenerator(AsyncGenerator[Any, Any]):
         safely(span.attach)
         try:
             result = await step(*args)
-            # Langflow's last step. Most consumers stop there and leave the generator unfinished.
-            if type(result).__name__ == "Finish":
-                self._finish(None)
-            return result
         except StopAsyncIteration:
             self._finish(None)
             raise
         except BaseException as error:
             self._finish(error)
             raise
+        else:
+            # Langflow's last step. Most consumers stop there and leave the generator unfinished.
+            if type(result).__name__ == "Finish":
+                self._finish(None)
+            return result
         finally:
             safely(span.detach)
 
