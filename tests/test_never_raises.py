@@ -42,6 +42,7 @@ AROUND = {
     "preload",
     "around",
     "around_coroutine",
+    "_made",
     "__init__",
     # Not in the way of a flow.
     "shutdown",

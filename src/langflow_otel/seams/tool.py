@@ -1,6 +1,5 @@
 """The tool seam: a component that an agent calls as a tool does not run as a vertex."""
 
-import functools
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -51,14 +50,19 @@ class ToolSeam:
 
     def _trace(self, tool: Any, component_id: str) -> None:
         call = ToolCall(self._tracer, tool, component_id)
-        if getattr(tool, "func", None) is not None:
-            tool.func = call.around(_original(tool.func))
-        if getattr(tool, "coroutine", None) is not None:
-            tool.coroutine = call.around_coroutine(_original(tool.coroutine))
+        for field, around in (("func", call.around), ("coroutine", call.around_coroutine)):
+            function = getattr(tool, field, None)
+            if function is not None:
+                function = getattr(function, "langflow_otel_original", function)
+                setattr(tool, field, around(function))
 
 
 class ToolCall:
-    """Wraps the functions of one tool, in closures: LangChain copies and inspects them."""
+    """Wraps the functions of one tool, in closures: LangChain copies and inspects them.
+
+    A function with a parameter `callbacks` is given the callback manager of its call, whatever the
+    task or thread: it names the run, and so the span that LangChain's instrumentor made for it.
+    """
 
     def __init__(self, tracer: LangflowTracer, tool: Any, component_id: str) -> None:
         """Trace calls of `tool`, which component `component_id` provides."""
@@ -69,9 +73,8 @@ class ToolCall:
     def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Wrap a function."""
 
-        @functools.wraps(function)
-        def call(*args: Any, **kwargs: Any) -> Any:
-            span = safely(self._begin, args, kwargs)
+        def call(*args: Any, callbacks: Any = None, **kwargs: Any) -> Any:
+            span = safely(self._begin, args, kwargs, callbacks)
             try:
                 result = function(*args, **kwargs)
             except BaseException as error:
@@ -83,15 +86,13 @@ class ToolCall:
             finally:
                 safely(_end, span)
 
-        call.langflow_otel_call = self  # type: ignore[attr-defined]
-        return call
+        return self._made(call, function)
 
     def around_coroutine(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Wrap a coroutine function."""
 
-        @functools.wraps(function)
-        async def call(*args: Any, **kwargs: Any) -> Any:
-            span = safely(self._begin, args, kwargs)
+        async def call(*args: Any, callbacks: Any = None, **kwargs: Any) -> Any:
+            span = safely(self._begin, args, kwargs, callbacks)
             try:
                 result = await function(*args, **kwargs)
             except BaseException as error:
@@ -103,10 +104,18 @@ class ToolCall:
             finally:
                 safely(_end, span)
 
-        call.langflow_otel_call = self  # type: ignore[attr-defined]
-        return call
+        return self._made(call, function)
 
-    def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ToolSpan | None:
+    def _made(self, call: Any, function: Callable[..., Any]) -> Callable[..., Any]:
+        call.__name__ = function.__name__
+        call.__doc__ = function.__doc__
+        call.langflow_otel_call = self
+        call.langflow_otel_original = function
+        return call  # type: ignore[no-any-return]
+
+    def _begin(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], callbacks: Any
+    ) -> ToolSpan | None:
         if not is_instrumentation_enabled():
             return None
         span = self._tracer.tool(
@@ -115,14 +124,10 @@ class ToolCall:
             parameters=self.tool.args,
             arguments={**{str(index): value for index, value in enumerate(args)}, **kwargs},
             component_id=self.component_id,
-            existing=_langchain_span(self.tool.name),
+            existing=_langchain_span(callbacks),
         )
         span.attach()
         return span
-
-
-def _original(function: Callable[..., Any]) -> Callable[..., Any]:
-    return function.__wrapped__ if hasattr(function, "langflow_otel_call") else function  # type: ignore[attr-defined]
 
 
 def _fail(span: ToolSpan | None, error: BaseException) -> None:
@@ -140,10 +145,14 @@ def _end(span: ToolSpan | None) -> None:
         span.end()
 
 
-def _langchain_span(name: str) -> Span | None:
+def _langchain_span(callbacks: Any) -> Span | None:
     """Return the span that OpenInference's LangChain instrumentor made for this very tool call."""
+    run_id = getattr(callbacks, "parent_run_id", None)
     module = sys.modules.get("openinference.instrumentation.langchain")
-    if module is None or not module.LangChainInstrumentor().is_instrumented_by_opentelemetry:
+    if run_id is None or module is None:
         return None
-    span: Span | None = module.get_current_span()
-    return span if span is not None and getattr(span, "name", None) == name else None
+    instrumentor = module.LangChainInstrumentor()
+    if not instrumentor.is_instrumented_by_opentelemetry:
+        return None
+    span: Span | None = instrumentor.get_span(run_id)
+    return span
