@@ -104,6 +104,20 @@ def test_a_wrapper_put_on_top_of_ours_survives_and_ours_passes_on(traced: Traced
         wrapt.apply_patch(Graph, "build_vertex", ours.__wrapped__)
 
 
+async def test_a_tool_that_is_still_about_is_traced_no_more(traced: Traced) -> None:
+    from lfx.base.tools.component_tool import ComponentToolkit
+
+    from langflow_otel.demo.components import WeatherComponent
+
+    (tool,) = ComponentToolkit(component=WeatherComponent()).get_tools()
+    await tool.ainvoke({"city": "Oslo"})
+    LangflowInstrumentor().uninstrument()
+    sent = len(traced.receiver.spans)
+    assert "snow" in str(await tool.ainvoke({"city": "Oslo"}))
+    assert sent == 1
+    assert len(traced.receiver.spans) == sent
+
+
 async def test_twice_is_harmless(traced: Traced) -> None:
     LangflowInstrumentor().instrument()
     await flows.run_flow(flows.sync_method())

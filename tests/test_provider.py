@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import opentelemetry.trace as api
@@ -18,6 +20,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from langflow_otel import LangflowInstrumentor
 from tests.support import flows
 from tests.support.invariants import check
+from tests.support.lfx_cli import lfx_run
 from tests.support.receiver import OtlpReceiver
 from tests.support.select import named, only
 from tests.support.spans import from_readable
@@ -76,6 +79,38 @@ async def test_without_a_destination_a_provider_set_later_gets_the_spans(
     await flows.run_flow(flows.sync_method())
     assert named(map(from_readable, exporter.get_finished_spans()), "Sync method")
     assert any("no destination is set" in line for line in said(logging.INFO))
+
+
+async def test_with_a_provider_set_later_a_model_call_is_counted_once(instrument: Any) -> None:
+    instrument()
+    provider, exporter = _in_memory()
+    api.set_tracer_provider(provider)
+    await flows.run_flow(flows.linear_chat())
+    spans = [from_readable(span) for span in exporter.get_finished_spans()]
+    assert [span.name for span in spans if span.kind == "LLM"] == ["ScriptedChatModel"]
+    assert [span.name for span in spans if "llm.token_count.total" in span.attributes] == [
+        "ScriptedChatModel"
+    ]
+
+
+async def test_an_applications_own_provider_gets_phoenix_added_and_no_content(
+    instrument: Any, environment: pytest.MonkeyPatch, receiver: OtlpReceiver, said: Any
+) -> None:
+    environment.setenv("PHOENIX_COLLECTOR_ENDPOINT", receiver.endpoint)
+    provider, exporter = _in_memory()
+    api.set_tracer_provider(provider)
+    instrument()
+    await flows.run_flow(flows.linear_chat(), "the question")
+    provider.force_flush()
+    assert len(receiver.spans) == len(exporter.get_finished_spans()) - _langflows(exporter) == 8
+    assert "the question" not in repr(receiver.spans)
+    assert not [s for s in exporter.get_finished_spans() if "the question" in str(s.attributes)]
+    (line,) = said(logging.WARNING)
+    assert "phoenix is added to the tracer provider that is installed; without content" in line
+
+
+def _langflows(exporter: InMemorySpanExporter) -> int:
+    return sum(span.name == "flow.execute" for span in exporter.get_finished_spans())
 
 
 async def test_the_global_provider_is_never_set(
@@ -145,7 +180,7 @@ async def _content_at(receiver: OtlpReceiver) -> set[str]:
         for text in ("the question", "order: 4711", "Oslo", "snow"):
             if text in repr((span.attributes, span.events, span.status_message)):
                 found.add("content")
-    assert {"langflow.component.id", "tool.name", "error.type", "langflow.log.name"} <= found
+    assert {"langflow.component.id", "tool.name", "error.type", "langflow.log.type"} <= found
     return found & {"content", *CONTENT, "llm.input_messages.0.message.content"}
 
 
@@ -196,6 +231,25 @@ async def test_plain_otlp_gets_content_where_that_is_asked_for(
     assert {"content", *CONTENT} <= await _content_at(receiver)
 
 
+async def test_another_packages_exporter_gets_no_content(
+    instrument: Any, environment: pytest.MonkeyPatch, receiver: OtlpReceiver
+) -> None:
+    environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
+    environment.setenv("OTEL_TRACES_EXPORTER", "phoenix,otlp_proto_http")
+    environment.setenv("PHOENIX_COLLECTOR_ENDPOINT", "http://127.0.0.1:9")
+    environment.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    instrument()
+    assert await _content_at(receiver) == set()
+
+
+async def test_content_asked_for_in_code_is_sent_over_otlp(
+    instrument: Any, environment: pytest.MonkeyPatch, receiver: OtlpReceiver
+) -> None:
+    environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
+    instrument(capture_content=True)
+    assert {"content", *CONTENT} <= await _content_at(receiver)
+
+
 @pytest.mark.parametrize("value", ["false", "ture", "0", "no content please"])
 async def test_phoenix_gets_no_content_where_that_is_refused_or_mistyped(
     instrument: Any,
@@ -206,7 +260,6 @@ async def test_phoenix_gets_no_content_where_that_is_refused_or_mistyped(
 ) -> None:
     environment.setenv("PHOENIX_COLLECTOR_ENDPOINT", receiver.endpoint)
     environment.setenv("OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT", value)
-    environment.setenv("OTEL_PYTHON_LANGFLOW_INSTRUMENT_LANGCHAIN", "false")
     instrument()
     assert await _content_at(receiver) == set()
     wrong = [line for line in said(logging.WARNING) if "CAPTURE_CONTENT" in line]
@@ -305,3 +358,35 @@ async def test_an_unsampled_run_captures_nothing(
     LangflowInstrumentor().uninstrument()
     assert captured == []
     assert receiver.spans == []
+
+
+def test_content_refused_is_refused_under_opentelemetry_instrument_too(
+    receiver: OtlpReceiver, tmp_path: Path
+) -> None:
+    """There, OpenInference's instrumentor is on before ours, and captures everything."""
+    flow = tmp_path / "chat.json"
+    flow.write_text(json.dumps(flows.linear_chat("Answer")))
+    env = {
+        "OTEL_TRACES_EXPORTER": "phoenix",
+        "OTEL_METRICS_EXPORTER": "none",
+        "OTEL_LOGS_EXPORTER": "none",
+        "PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint,
+        "OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT": "false",
+    }
+    done = lfx_run(flow, "the question", env=env, prefix=["opentelemetry-instrument"])
+    assert done.answer == "Answer"
+    spans = receiver.wait_for(8)
+    assert [span.kind for span in spans].count("LLM") == 1
+    assert "the question" not in repr(spans)
+
+
+@pytest.mark.parametrize("size", ["32", "many"])
+async def test_a_queue_that_does_not_fit_stops_nothing(
+    instrument: Any, environment: pytest.MonkeyPatch, receiver: OtlpReceiver, size: str
+) -> None:
+    environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
+    environment.setenv("OTEL_BSP_MAX_QUEUE_SIZE", size)
+    instrument()
+    await flows.run_flow(flows.sync_method())
+    LangflowInstrumentor().uninstrument()
+    assert len(receiver.spans) == 4

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from langflow_otel import LangflowInstrumentor, attributes
+from langflow_otel.capture import Capture
+from langflow_otel.spans import Component, Failure, LangflowTracer
 from tests.conftest import Traced
 from tests.support import flows
 from tests.support.select import named
@@ -87,7 +89,7 @@ ALL_NAMES = sorted(
 
 def test_the_names_of_all_attributes_are_these() -> None:
     """Changing one breaks somebody's dashboard: it needs a line under Changed in the changelog."""
-    others = {"GENAI_OPERATION", "TRACELOOP_REQUEST_TYPE", "EXCEPTION_EVENT"}
+    others = {"GENAI_OPERATION", "TRACELOOP_REQUEST_TYPE", "EXCEPTION_EVENT", "URL_QUERY"}
     stated = {
         value
         for name, value in vars(attributes).items()
@@ -252,3 +254,24 @@ async def test_capture_content_in_code_goes_before_the_environment(
     LangflowInstrumentor().uninstrument()
     assert len(receiver.spans) == 8
     assert "the question" not in repr(receiver.spans)
+
+
+class UnprintableError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no text")
+
+
+def test_an_error_that_cannot_say_what_it_is_is_still_an_error(traced: Traced) -> None:
+    tracer = LangflowTracer(
+        traced.provider.get_tracer("langflow_otel"), Capture(enabled=True, max_bytes=1000)
+    )
+    span = tracer.component(Component(id="c", type="C", display_name="Fails", kind="CHAIN"))
+    span.attach()
+    span.fail(Failure("error", UnprintableError()))
+    span.end()
+
+    told = named(traced.spans(), "Fails")
+    assert told.status == "ERROR"
+    assert told.status_message == "<unprintable UnprintableError>"
+    assert told.attributes["error.type"] == "tests.test_spans.UnprintableError"
+    assert told.attributes["langflow.component.status"] == "error"

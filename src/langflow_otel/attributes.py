@@ -78,43 +78,73 @@ STATUS_ERROR = "error"
 STATUS_PAUSED = "paused"
 STATUS_CANCELLED = "cancelled"
 
-# Attributes and events that carry what people put through a flow, by their first words. An
-# exporter whose destination must not see content removes them, from OpenInference's and GenAI
-# instrumentors' spans too. An exception's message and stack trace quote content as well.
+# Where a destination must not see content, of an AI span (ours and OpenInference's) only this is
+# left: names that begin like these. Anything new is content until it is listed.
+SAFE_PREFIXES = (
+    "langflow.flow.",
+    "langflow.run.",
+    "langflow.component.",
+    "langflow.entry_point",
+    "langflow.version",
+    "langflow.logs.",
+    LOG_TYPE,
+    INPUT_MIME_TYPE,
+    INPUT_TRUNCATED,
+    OUTPUT_MIME_TYPE,
+    OUTPUT_TRUNCATED,
+    SPAN_KIND,
+    SESSION_ID,
+    USER_ID,
+    "graph.node.",
+    "agent.name",
+    "embedding.model_name",
+    "llm.cost.",
+    "llm.finish_reason",
+    MODEL_NAME,
+    MODEL_PROVIDER,
+    "llm.system",
+    "llm.token_count.",
+    "reranker.model_name",
+    "reranker.top_k",
+    TOOL_NAME,
+    TOOL_DESCRIPTION,
+    ERROR_TYPE,
+    EXCEPTION_TYPE,
+    "exception.escaped",
+)
+# Of other instrumentors' spans this is taken away. An exception's text quotes content as well.
 CONTENT_PREFIXES = (
     "input.",
     "output.",
     "llm.input_messages",
     "llm.output_messages",
-    "llm.prompts",
-    "llm.choices",
-    "llm.prompt_template.",
+    "llm.prompt",
+    "llm.completion",
+    "llm.request.functions",
     "llm.tools",
-    "llm.function_call",
-    "llm.invocation_parameters",
-    "retrieval.documents",
-    "reranker.",
-    "embedding.embeddings",
-    "embedding.text",
-    "embedding.vector",
-    "tool.parameters",
-    "message.",
-    "document.",
-    "metadata",
-    "gen_ai.input.messages",
-    "gen_ai.output.messages",
+    "gen_ai.input",
+    "gen_ai.output",
     "gen_ai.system_instructions",
     "gen_ai.prompt",
     "gen_ai.completion",
-    "gen_ai.tool.call.arguments",
-    "gen_ai.tool.call.result",
+    "gen_ai.event.content",
+    "gen_ai.retrieval.",
+    "gen_ai.tool.call.",
     "gen_ai.tool.definitions",
-    "traceloop.entity.input",
-    "traceloop.entity.output",
-    LOG_MESSAGE,
+    "traceloop.association.properties",
+    "traceloop.entity.",
+    "mcp.request",
+    "mcp.response",
+    "crewai.",
+    "tool_call.",
+    "http.request.body",
+    "http.response.body",
     EXCEPTION_MESSAGE,
     EXCEPTION_STACKTRACE,
 )
+# Addresses, whose query and user information may hold a key.
+ADDRESSES = ("http.url", "url.full", "http.target")
+URL_QUERY = "url.query"
 
 # What a semantic convention calls a model call, so that one call is never counted twice.
 GENAI_OPERATION = "gen_ai.operation.name"

@@ -14,7 +14,9 @@ from langflow_otel.spans import ComponentSpan
 
 SCOPE = "langflow_otel"
 
-_enriched: "weakref.WeakSet[TracerProvider]" = weakref.WeakSet()
+_processors: "weakref.WeakKeyDictionary[TracerProvider, EnrichSpanProcessor]" = (
+    weakref.WeakKeyDictionary()
+)
 
 
 def is_ai_scope(scope: InstrumentationScope | None) -> bool:
@@ -26,9 +28,17 @@ def is_ai_scope(scope: InstrumentationScope | None) -> bool:
 
 def enrich(provider: TracerProvider) -> None:
     """Add the processor to `provider`, once however often this is called."""
-    if provider not in _enriched:
-        _enriched.add(provider)
-        provider.add_span_processor(EnrichSpanProcessor())
+    processor = _processors.get(provider)
+    if processor is None:
+        processor = _processors[provider] = EnrichSpanProcessor()
+        provider.add_span_processor(processor)
+    processor.active = True
+
+
+def stop_enriching() -> None:
+    """Let every processor do nothing: a provider keeps what was added to it."""
+    for processor in _processors.values():
+        processor.active = False
 
 
 class EnrichSpanProcessor(SpanProcessor):
@@ -40,16 +50,19 @@ class EnrichSpanProcessor(SpanProcessor):
 
     def __init__(self) -> None:
         """Start with nothing under way."""
+        self.active = True
         self._watched: dict[int, ComponentSpan] = {}
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Mark an AI span whose parent is none; watch a span that may be a model call."""
-        safely(self._mark, span, parent_context)
-        safely(self._watch, span, parent_context)
+        if self.active:
+            safely(self._mark, span, parent_context)
+            safely(self._watch, span, parent_context)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Tell the component above that a model was called, if that is what `span` was."""
-        safely(self._tell, span)
+        if self.active:
+            safely(self._tell, span)
 
     def shutdown(self) -> None:
         """Forget what is under way."""
@@ -79,18 +92,22 @@ class EnrichSpanProcessor(SpanProcessor):
             return
         span_id = span.get_span_context().span_id
         self._watched[span_id] = component
-        component.watched.append(span_id)
+        component.below[span_id] = span
         component.on_end = self._forget
 
     def _tell(self, span: ReadableSpan) -> None:
         context = span.get_span_context()
         component = self._watched.pop(context.span_id, None) if context is not None else None
-        if component is not None and _is_model_call(span):
+        if component is None or context is None:
+            return
+        component.below.pop(context.span_id, None)
+        if _is_model_call(span):
             component.model_was_called = True
 
     def _forget(self, component: ComponentSpan) -> None:
-        for span_id in component.watched:
+        for span_id in list(component.below):
             self._watched.pop(span_id, None)
+        component.below.clear()
 
 
 def _is_model_call(span: ReadableSpan) -> bool:

@@ -1,5 +1,6 @@
 """Never raise into Langflow: the one place where errors of our own are swallowed."""
 
+import asyncio
 import logging
 import threading
 from collections.abc import Callable
@@ -30,6 +31,16 @@ def safely(function: Callable[..., R], *args: Any) -> R | None:
             raise
         report(function, error)
         return None
+
+
+async def safely_in_thread(function: Callable[..., Any], *args: Any) -> None:
+    """Do the same in a thread, for what reads a file."""
+    try:
+        await asyncio.to_thread(safely, function, *args)
+    except Exception as error:
+        if strict:
+            raise
+        report(function, error)
 
 
 def report(place: Any, error: Exception) -> None:

@@ -32,6 +32,7 @@ class LangflowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
     _patches: seams.Patches | None = None
     _pipeline: pipeline.Pipeline | None = None
+    _tracer: LangflowTracer | None = None
 
     @property
     def tracer_provider(self) -> TracerProvider | None:
@@ -62,10 +63,14 @@ class LangflowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         capture = Capture(
             enabled=self._pipeline.captures_content, max_bytes=settings.max_value_bytes
         )
-        self._patches = seams.install(LangflowTracer(tracer, capture), self._pipeline, settings)
+        self._tracer = LangflowTracer(tracer, capture, self._pipeline.late_enrichment())
+        self._patches = seams.install(self._tracer, self._pipeline, settings)
 
     def _uninstrument(self, **kwargs: Any) -> None:
         """Unwrap everything, and stop the provider if it was made here."""
+        if self._tracer is not None:
+            self._tracer.active = False
+            self._tracer = None
         if self._patches is not None:
             self._patches.remove()
             self._patches = None

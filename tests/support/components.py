@@ -195,6 +195,18 @@ class AskComponent(Component):
         return Message(text=str(answer.content))
 
 
+class CallbackComponent(Component):
+    """A tool with an argument of the name that LangChain uses itself."""
+
+    display_name = "Callback"
+    name = "Callback"
+    inputs = [MessageTextInput(name="callbacks", display_name="Callbacks", tool_mode=True)]
+    outputs = [Output(display_name="Seen", name="seen", method="see")]
+
+    async def see(self) -> Message:
+        return Message(text=f"callbacks={self.callbacks}")
+
+
 class LogComponent(Component):
     """Writes two lines to its log."""
 

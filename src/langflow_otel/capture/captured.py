@@ -13,6 +13,12 @@ _CUT = "… [cut]"
 _OPTIONS = orjson.OPT_NON_STR_KEYS
 
 
+def label(text: str, limit: int = 256) -> str:
+    """Return a name or an id as any backend takes it: no lone surrogates, `limit` characters."""
+    clean = text if text.isascii() else text.encode("utf-8", "replace").decode()
+    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+
+
 class Captured(NamedTuple):
     """A captured value: its text, the text's mime type, and whether something was cut off."""
 
@@ -70,7 +76,7 @@ class Capture:
         texts: list[str] = []
         size, truncated = 2, False
         for name, part in parts.items():
-            text = f"{orjson.dumps(name[:200]).decode()}:{part.as_json()}"
+            text = f"{orjson.dumps(label(name)).decode()}:{part.as_json()}"
             size += len(text.encode()) + 1
             if size > self.max_bytes:
                 truncated = True

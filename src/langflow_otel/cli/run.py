@@ -42,14 +42,12 @@ def run(
             f"{', '.join(sorted(installed))}",
             param_hint="--with",
         )
-    launcher = shutil.which(_LAUNCHER, path=str(Path(sys.executable).parent)) or shutil.which(
-        _LAUNCHER
-    )
+    launcher, program = _find(_LAUNCHER), _find(command[0])
     if launcher is None:
         raise _stopped(
             f"{_LAUNCHER} is not on the PATH; it comes with opentelemetry-instrumentation"
         )
-    if shutil.which(command[0]) is None:
+    if program is None:
         raise _stopped(f"no command {command[0]!r}")
     environment = launch_environment(os.environ, installed, wanted)
     if environment["OTEL_TRACES_EXPORTER"] == "none":
@@ -58,7 +56,7 @@ def run(
             f"{env.PHOENIX_COLLECTOR_ENDPOINT} or OTEL_EXPORTER_OTLP_ENDPOINT",
             err=True,
         )
-    os.execve(launcher, [launcher, *command], environment)  # noqa: S606 - the user's own command
+    os.execve(launcher, [launcher, program, *command[1:]], environment)  # noqa: S606 - the user's own command
 
 
 def launch_environment(
@@ -96,6 +94,11 @@ def launch_environment(
         **set_by_user,
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ",".join(sorted(disabled | unwanted)),
     }
+
+
+def _find(command: str) -> str | None:
+    """Return where a command is: on the PATH, or beside this one."""
+    return shutil.which(command) or shutil.which(command, path=str(Path(sys.executable).parent))
 
 
 def _stopped(message: str) -> typer.Exit:

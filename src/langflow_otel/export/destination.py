@@ -1,5 +1,6 @@
 """What every destination does with a batch: select, re-root, translate, send."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -54,8 +55,12 @@ class DestinationSpanExporter(SpanExporter):
         events: Sequence[Event] = span.events
         status = span.status
         if not self._content:
-            attributes = without_content(attributes)
-            events = [_without_content(event) for event in events]
+            ai = is_ai_scope(span.instrumentation_scope)
+            attributes = without_content(attributes, ai=ai)
+            events = [
+                Event(event.name, without_content(event.attributes or {}, ai=ai), event.timestamp)
+                for event in events
+            ]
             status = _without_text(status, attributes)
         return ReadableSpan(
             name=span.name,
@@ -92,17 +97,23 @@ def reroot(span: ReadableSpan, mark: Any) -> SpanContext | None:
     )
 
 
-def without_content(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `attributes` without those that carry content."""
+def without_content(attributes: Mapping[str, Any], *, ai: bool) -> dict[str, Any]:
+    """Return those of `attributes` that carry no content.
+
+    `ai` says that they are of an AI span, of which only what is known to be harmless is kept.
+    """
+    if ai:
+        safe = names.SAFE_PREFIXES
+        return {name: value for name, value in attributes.items() if name.startswith(safe)}
     return {
-        name: value
+        name: _without_query(str(value)) if name in names.ADDRESSES else value
         for name, value in attributes.items()
-        if not name.startswith(names.CONTENT_PREFIXES)
+        if name != names.URL_QUERY and not name.startswith(names.CONTENT_PREFIXES)
     }
 
 
-def _without_content(event: Event) -> Event:
-    return Event(event.name, without_content(event.attributes or {}), event.timestamp)
+def _without_query(address: str) -> str:
+    return re.sub(r"//[^@/]*@", "//", re.split(r"[?#]", address, maxsplit=1)[0])
 
 
 def _without_text(status: Status, attributes: Mapping[str, Any]) -> Status:

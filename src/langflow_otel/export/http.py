@@ -5,7 +5,8 @@ from collections.abc import Mapping
 
 import requests
 from opentelemetry.util.re import parse_env_headers
-from requests.auth import AuthBase
+from requests.auth import AuthBase, HTTPBasicAuth
+from requests.utils import get_auth_from_url
 
 _SHARED_HEADERS = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
 
@@ -30,6 +31,10 @@ class OwnHeaders(AuthBase):
         """Settle the headers of `request`."""
         for name in self._foreign:
             request.headers.pop(name, None)
+        # An authentication of our own keeps requests from using that of the address.
+        user, password = get_auth_from_url(request.url or "")
+        if user or password:
+            HTTPBasicAuth(user, password)(request)
         request.headers.update(self._headers)
         return request
 

@@ -6,8 +6,10 @@ Phoenix takes protobuf on `/v1/traces`, a bearer token, and the project as a res
 
 import logging
 import os
+import re
+import weakref
 from collections.abc import Mapping
-from functools import lru_cache
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from openinference.semconv.resource import ResourceAttributes
@@ -18,6 +20,7 @@ from opentelemetry.util.re import parse_env_headers
 from langflow_otel import environment as env
 from langflow_otel.export.destination import DestinationSpanExporter
 from langflow_otel.export.http import session
+from langflow_otel.settings import Settings
 
 logger = logging.getLogger("langflow_otel")
 
@@ -37,10 +40,14 @@ class PhoenixSpanExporter(DestinationSpanExporter):
             `PHOENIX_COLLECTOR_ENDPOINT`, else `http://localhost:6006`.
         api_key: Default: `PHOENIX_API_KEY`.
         headers: More headers. Default: `PHOENIX_CLIENT_HEADERS`.
+        content: Whether content is sent. Default: unless
+            `OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT` is `false`.
         project_name: Default: `PHOENIX_PROJECT_NAME`, else the resource's service name, else
             `langflow`. A resource that names a project itself (`openinference.project.name`)
             keeps it.
     """
+
+    _made: ClassVar["weakref.WeakSet[PhoenixSpanExporter]"] = weakref.WeakSet()
 
     def __init__(
         self,
@@ -48,15 +55,38 @@ class PhoenixSpanExporter(DestinationSpanExporter):
         api_key: str | None = None,
         headers: Mapping[str, str] | None = None,
         project_name: str | None = None,
+        *,
+        content: bool | None = None,
     ) -> None:
         """See the class."""
         exporter = OTLPSpanExporter(
             endpoint=traces_endpoint(endpoint or os.environ.get(env.PHOENIX_COLLECTOR_ENDPOINT)),
             session=session(_headers(api_key, headers)),
         )
-        super().__init__(exporter, ai_only=True, content=True)
+        if content is None:
+            content = Settings.from_environment().capture_content is not False
+        super().__init__(exporter, ai_only=True, content=content)
         self._project = project_name or os.environ.get(env.PHOENIX_PROJECT_NAME, "").strip()
-        self.resource = lru_cache(maxsize=8)(self._with_project)  # type: ignore[method-assign]
+        self._resources: tuple[Resource | None, Resource] = (None, Resource({}))
+        self._made.add(self)
+
+    @classmethod
+    def made(cls) -> bool:
+        """Tell whether there is an exporter of this kind: `opentelemetry-instrument` makes one."""
+        return len(cls._made) > 0
+
+    def shutdown(self) -> None:
+        """Shut the sending exporter down."""
+        self._made.discard(self)
+        super().shutdown()
+
+    def resource(self, resource: Resource) -> Resource:
+        """Return `resource` with the project in it."""
+        last, named = self._resources
+        if resource is not last:
+            named = self._with_project(resource)
+            self._resources = (resource, named)
+        return named
 
     def _with_project(self, resource: Resource) -> Resource:
         if ResourceAttributes.PROJECT_NAME in resource.attributes:
@@ -82,7 +112,7 @@ def traces_endpoint(endpoint: str | None) -> str:
         logger.error(
             "langflow-otel: %s=%.200r is not an http:// or https:// address; using %s",
             env.PHOENIX_COLLECTOR_ENDPOINT,
-            endpoint,
+            re.sub(r"//[^@/]*@", "//***@", endpoint),
             DEFAULT_ENDPOINT,
         )
         return DEFAULT_ENDPOINT + _TRACES_PATH

@@ -4,7 +4,6 @@ Langflow 1.12 and later open `Graph.flow_execution_span` around every run, and e
 `async_start` lets that be current. Before 1.12 each driver is wrapped.
 """
 
-import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
@@ -15,8 +14,8 @@ from opentelemetry import trace
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled, suppress_instrumentation
 from opentelemetry.trace import Span
 
-from langflow_otel.guard import safely
-from langflow_otel.seams.langflow import FLOW_OF_FILE, failure_of, flow_of
+from langflow_otel.guard import safely, safely_in_thread
+from langflow_otel.seams.langflow import FLOW_OF_FILE, failure_of, flow_of, text
 from langflow_otel.seams.stepped import SteppedGenerator
 from langflow_otel.spans import Flow, FlowSpan, LangflowTracer
 
@@ -84,7 +83,7 @@ class FlowSeam:
         graph = await wrapped(*args, **kwargs)
         source = args[0] if args else kwargs.get("flow")
         if isinstance(source, str | Path):
-            await asyncio.to_thread(safely, _remember_file, graph, source)
+            await safely_in_thread(_remember_file, graph, source)
         else:
             safely(_remember, graph, source)
         return graph
@@ -175,11 +174,10 @@ def _keep_caller(graph: Any) -> None:
 
 
 def _flow_of_build(arguments: Keywords) -> Flow:
-    flow_id = arguments.get("flow_id")
     return Flow(
-        id=str(flow_id) if flow_id else None,
-        name=arguments.get("flow_name"),
-        session_id=getattr(arguments.get("inputs"), "session", None),
+        id=text(arguments.get("flow_id")),
+        name=text(arguments.get("flow_name")),
+        session_id=text(getattr(arguments.get("inputs"), "session", None)),
         entry_point="v1.build",
     )
 

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from langflow_otel import attributes as names
-from langflow_otel.capture import MASK, is_secret
+from langflow_otel.capture import MASK, is_secret, label
 from langflow_otel.capture.types import class_names
 from langflow_otel.context import identity
 from langflow_otel.spans import Component, Failure, Flow
@@ -36,6 +36,7 @@ _WRAPPING_ERRORS = frozenset({"ComponentBuildError", "ToolException"})
 _PAUSES = frozenset({"GraphPausedException", "AgentPausedError"})
 # What every component that could be a tool puts out besides, unless only that is wanted.
 _TOOLKIT_OUTPUT = "component_as_tool"
+_MAX_UPSTREAM = 64
 _EMPTY: tuple[Any, ...] = (None, "", [], {})
 
 
@@ -54,10 +55,10 @@ def flow_of(graph: Any, session_id: str | None = None) -> Flow:
     """Describe the run of `graph`, as far as it is known by now."""
     file_id, file_name = vars(graph).get(FLOW_OF_FILE, (None, None))
     return Flow(
-        id=_text(getattr(graph, "flow_id", None) or file_id),
-        name=_text(getattr(graph, "flow_name", None) or file_name),
-        run_id=_text(vars(graph).get("_run_id")),
-        session_id=_text(session_id or getattr(graph, "session_id", None)),
+        id=text(getattr(graph, "flow_id", None) or file_id),
+        name=text(getattr(graph, "flow_name", None) or file_name),
+        run_id=text(vars(graph).get("_run_id")),
+        session_id=text(session_id or getattr(graph, "session_id", None)),
         user_id=_user_of(graph),
         entry_point=_execution_protocol(),
         version=langflow_version(),
@@ -67,16 +68,17 @@ def flow_of(graph: Any, session_id: str | None = None) -> Flow:
 def component_of(graph: Any, vertex: Any) -> Component:
     """Describe the component that `vertex` is going to run."""
     run = identity()
+    upstream = sorted({label(edge.source_id) for edge in vertex.incoming_edges})
     return Component(
-        id=vertex.id,
-        type=_text(vertex.data.get("type")) or vertex.vertex_type or "",
-        display_name=vertex.display_name or vertex.id,
+        id=label(vertex.id),
+        type=text(vertex.data.get("type")) or text(vertex.vertex_type) or "",
+        display_name=label(vertex.display_name or vertex.id),
         kind=kind_of(vertex),
-        upstream=tuple(sorted({edge.source_id for edge in vertex.incoming_edges})),
+        upstream=tuple(upstream[:_MAX_UPSTREAM]),
         is_input=bool(vertex.is_input),
         is_output=bool(vertex.is_output),
-        session_id=_text(getattr(graph, "session_id", None)) or run.get(names.SESSION_ID),
-        user_id=_user_of(graph) or run.get(names.USER_ID),
+        session_id=run.get(names.SESSION_ID) or text(getattr(graph, "session_id", None)),
+        user_id=run.get(names.USER_ID) or _user_of(graph),
     )
 
 
@@ -144,8 +146,8 @@ def model_of(component: Any) -> tuple[str | None, str | None]:
     if isinstance(model, list) and model:
         model = model[0]
     if isinstance(model, dict):
-        return _text(model.get("name")), _text(model.get("provider"))
-    return (model if isinstance(model, str) else None), _text(fields.get("provider"))
+        return text(model.get("name")), text(model.get("provider"))
+    return (model if isinstance(model, str) else None), text(fields.get("provider"))
 
 
 def failure_of(error: BaseException) -> Failure:
@@ -161,15 +163,16 @@ def failure_of(error: BaseException) -> Failure:
 
 
 def _user_of(graph: Any) -> str | None:
-    return _text(getattr(graph, "tracing_user_id", None) or getattr(graph, "user_id", None))
+    return text(getattr(graph, "tracing_user_id", None) or getattr(graph, "user_id", None))
 
 
 def _execution_protocol() -> str | None:
     """Return what Langflow (1.12+) says a run came in through, as `v1` or `lfx.run`."""
     observability = sys.modules.get("lfx.observability")
     get = getattr(observability, "get_execution_protocol", None)
-    return _text(get()) if get is not None else None
+    return text(get()) if get is not None else None
 
 
-def _text(value: Any) -> str | None:
-    return None if value is None or value == "" else str(value)
+def text(value: Any) -> str | None:
+    """Return a name or an id of Langflow's as a text of bounded length, None for nothing."""
+    return None if value is None or value == "" else label(str(value))

@@ -6,6 +6,7 @@ from typing import Any
 import wrapt
 
 from langflow_otel.guard import logger, safely
+from langflow_otel.settings import deactivated_by
 
 Wrapper = Callable[[Callable[..., Any], Any, tuple[Any, ...], dict[str, Any]], Any]
 
@@ -51,7 +52,8 @@ class Patches:
 
     def _hook(self, action: Callable[..., None], *args: Any) -> None:
         # An exception in a post-import hook would break Langflow's own import.
-        if self._active:
+        # A .env file that Langflow has read since may have turned everything off.
+        if self._active and deactivated_by() is None:
             safely(action, *args)
 
     def _apply(self, module: Any, function: str, wrapper: Wrapper) -> None:

@@ -26,6 +26,7 @@ class SteppedGenerator(AsyncGenerator[Any, Any]):
         self._begin: Callable[[], FlowSpan | None] | None = begin
         self._end = end
         self._span: FlowSpan | None = None
+        self._running = False
 
     async def asend(self, value: Any) -> Any:
         """Run to the next step, handing `value` in."""
@@ -47,6 +48,9 @@ class SteppedGenerator(AsyncGenerator[Any, Any]):
         span = self._span
         if span is None:
             return await step(*args)
+        if self._running:
+            return await step(*args)  # Python refuses it: a generator takes one step at a time.
+        self._running = True
         safely(span.attach)
         try:
             result = await step(*args)
@@ -62,6 +66,7 @@ class SteppedGenerator(AsyncGenerator[Any, Any]):
                 self._finish(None)
             return result
         finally:
+            self._running = False
             safely(span.detach)
 
     def _finish(self, error: BaseException | None) -> None:

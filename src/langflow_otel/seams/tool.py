@@ -1,12 +1,16 @@
 """The tool seam: a component that an agent calls as a tool does not run as a vertex."""
 
+import contextlib
+import functools
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import Span
 
+from langflow_otel.capture import label
+from langflow_otel.context import current_component
 from langflow_otel.guard import safely
 from langflow_otel.seams.langflow import failure_of
 from langflow_otel.spans import LangflowTracer, ToolSpan
@@ -36,7 +40,7 @@ class ToolSeam:
         return tools
 
     def _trace_all(self, tools: Iterable[Any], kit: Any) -> None:
-        component_id = str(kit.component.get_id())
+        component_id = label(str(kit.component.get_id()))
         for tool in tools:
             self._trace(tool, component_id)
 
@@ -53,16 +57,13 @@ class ToolSeam:
         for field, around in (("func", call.around), ("coroutine", call.around_coroutine)):
             function = getattr(tool, field, None)
             if function is not None:
-                function = getattr(function, "langflow_otel_original", function)
+                if hasattr(function, "langflow_otel_call"):
+                    function = function.__wrapped__
                 setattr(tool, field, around(function))
 
 
 class ToolCall:
-    """Wraps the functions of one tool, in closures: LangChain copies and inspects them.
-
-    A function with a parameter `callbacks` is given the callback manager of its call, whatever the
-    task or thread: it names the run, and so the span that LangChain's instrumentor made for it.
-    """
+    """Wraps the functions of one tool, in closures: LangChain copies and inspects them."""
 
     def __init__(self, tracer: LangflowTracer, tool: Any, component_id: str) -> None:
         """Trace calls of `tool`, which component `component_id` provides."""
@@ -73,58 +74,51 @@ class ToolCall:
     def around(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Wrap a function."""
 
-        def call(*args: Any, callbacks: Any = None, **kwargs: Any) -> Any:
-            span = safely(self._begin, args, kwargs, callbacks)
-            try:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with self._running(args, kwargs) as span:
                 result = function(*args, **kwargs)
-            except BaseException as error:
-                safely(_fail, span, error)
-                raise
-            else:
                 safely(_succeed, span, result)
                 return result
-            finally:
-                safely(_end, span)
 
-        return self._made(call, function)
+        call.langflow_otel_call = self  # type: ignore[attr-defined]
+        return call
 
     def around_coroutine(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Wrap a coroutine function."""
 
-        async def call(*args: Any, callbacks: Any = None, **kwargs: Any) -> Any:
-            span = safely(self._begin, args, kwargs, callbacks)
-            try:
+        @functools.wraps(function)
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            with self._running(args, kwargs) as span:
                 result = await function(*args, **kwargs)
-            except BaseException as error:
-                safely(_fail, span, error)
-                raise
-            else:
                 safely(_succeed, span, result)
                 return result
-            finally:
-                safely(_end, span)
 
-        return self._made(call, function)
+        call.langflow_otel_call = self  # type: ignore[attr-defined]
+        return call
 
-    def _made(self, call: Any, function: Callable[..., Any]) -> Callable[..., Any]:
-        call.__name__ = function.__name__
-        call.__doc__ = function.__doc__
-        call.langflow_otel_call = self
-        call.langflow_otel_original = function
-        return call  # type: ignore[no-any-return]
+    @contextlib.contextmanager
+    def _running(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[ToolSpan | None]:
+        span = safely(self._begin, args, kwargs)
+        try:
+            yield span
+        except BaseException as error:
+            safely(_fail, span, error)
+            raise
+        finally:
+            safely(_end, span)
 
-    def _begin(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], callbacks: Any
-    ) -> ToolSpan | None:
-        if not is_instrumentation_enabled():
+    def _begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> ToolSpan | None:
+        if not (self._tracer.active and is_instrumentation_enabled()):
             return None
+        name = label(self.tool.name)
         span = self._tracer.tool(
-            name=self.tool.name,
-            description=self.tool.description or "",
+            name=name,
+            description=label(self.tool.description or "", 1024),
             parameters=self.tool.args,
             arguments={**{str(index): value for index, value in enumerate(args)}, **kwargs},
             component_id=self.component_id,
-            existing=_langchain_span(callbacks),
+            existing=_langchain_span(name),
         )
         span.attach()
         return span
@@ -145,14 +139,14 @@ def _end(span: ToolSpan | None) -> None:
         span.end()
 
 
-def _langchain_span(callbacks: Any) -> Span | None:
+def _langchain_span(name: str) -> Span | None:
     """Return the span that OpenInference's LangChain instrumentor made for this very tool call."""
-    run_id = getattr(callbacks, "parent_run_id", None)
     module = sys.modules.get("openinference.instrumentation.langchain")
-    if run_id is None or module is None:
+    if module is None or not module.LangChainInstrumentor().is_instrumented_by_opentelemetry:
         return None
-    instrumentor = module.LangChainInstrumentor()
-    if not instrumentor.is_instrumented_by_opentelemetry:
-        return None
-    span: Span | None = instrumentor.get_span(run_id)
-    return span
+    span: Span | None = module.get_current_span()
+    if span is not None and getattr(span, "name", None) == name:
+        return span
+    # On Python 3.10 a coroutine does not know which run of LangChain's it belongs to.
+    component = current_component() if sys.version_info < (3, 11) else None
+    return component.claim(name) if component is not None else None

@@ -1,6 +1,7 @@
 """A span under way: current, then ended once, with a status."""
 
 import traceback
+from collections import deque
 from contextvars import Token
 from dataclasses import dataclass
 
@@ -9,7 +10,10 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, Status, StatusCode
 
 from langflow_otel import attributes as names
-from langflow_otel.capture import Capture, Captured
+from langflow_otel.capture import Capture, Captured, label
+from langflow_otel.guard import safely
+
+_MAX_FRAMES = 30
 
 
 @dataclass(frozen=True)
@@ -23,17 +27,16 @@ class Failure:
     def type(self) -> str:
         """The error's class, with its module unless that is builtins (as `error.type` wants)."""
         cls = type(self.error)
-        return (
-            cls.__qualname__
-            if cls.__module__ == "builtins"
-            else f"{cls.__module__}.{cls.__qualname__}"
-        )
+        known = cls.__module__ == "builtins"
+        return label(cls.__qualname__ if known else f"{cls.__module__}.{cls.__qualname__}")
 
 
 class ActiveSpan:
     """A span that is current from `attach` to `detach`, and ends once, with a status."""
 
     status_attribute: str | None = None
+    #: A flow does not: its component has.
+    records_exception = True
 
     def __init__(self, span: Span, capture: Capture) -> None:
         """Take charge of a started span."""
@@ -63,6 +66,11 @@ class ActiveSpan:
     def fail(self, failure: Failure) -> None:
         """Note what went wrong; the first failure counts."""
         self._failure = self._failure or failure
+        # A coroutine that nobody awaits any more is closed wherever the collector runs: then what
+        # was attached was attached in another context, and goes with that.
+        elsewhere = otel_context.get_current() is not self.context
+        if elsewhere and isinstance(failure.error, GeneratorExit):
+            self._token = None
 
     def set_input(self, captured: Captured) -> None:
         """Set the input."""
@@ -86,8 +94,9 @@ class ActiveSpan:
         self._ended = True
         try:
             if self.recording:
-                self._before_end()
                 self._settle()
+                safely(self._before_end)
+                safely(self._tell_error)
         finally:
             self.span.end()
 
@@ -102,23 +111,37 @@ class ActiveSpan:
         if failure is None:
             self.span.set_status(Status(StatusCode.OK))
         elif failure.status == names.STATUS_ERROR:
-            message = _error_text(failure.error, self.capture)
             self.span.set_attribute(names.ERROR_TYPE, failure.type)
-            self.span.set_status(Status(StatusCode.ERROR, message or failure.type))
+            self.span.set_status(Status(StatusCode.ERROR, failure.type))
 
-    def _record_exception(self) -> None:
+    def _tell_error(self) -> None:
+        """Say what the error says, where content is wanted, and where it was raised."""
         failure = self._failure
         if failure is None or failure.status != names.STATUS_ERROR:
             return
         event = {names.EXCEPTION_TYPE: failure.type}
         if self.capture.enabled:
-            event[names.EXCEPTION_MESSAGE] = _error_text(failure.error, self.capture)
-            stack = "".join(traceback.format_exception(failure.error, limit=-20))
+            message = self.capture.text(_text_of(failure.error)).text
+            self.span.set_status(Status(StatusCode.ERROR, message or failure.type))
+            stack = f"{_stack_of(failure.error)}\n{failure.type}: {message}"
+            event[names.EXCEPTION_MESSAGE] = message
             event[names.EXCEPTION_STACKTRACE] = self.capture.text(stack).text
-        self.span.add_event(names.EXCEPTION_EVENT, event)
+        if self.records_exception:
+            self.span.add_event(names.EXCEPTION_EVENT, event)
 
 
-def _error_text(error: BaseException, capture: Capture) -> str:
-    if not capture.enabled:
-        return ""
-    return capture.text(str(error)).text
+def _text_of(error: BaseException) -> str:
+    try:
+        return str(error)
+    except Exception:  # noqa: BLE001 - an error may be unable to say what it is
+        return f"<unprintable {type(error).__name__}>"
+
+
+def _stack_of(error: BaseException) -> str:
+    """Return the innermost frames, without source lines: reading files would block the loop."""
+    frames = deque(traceback.walk_tb(error.__traceback__), maxlen=_MAX_FRAMES)
+    lines = [
+        f'  File "{frame.f_code.co_filename}", line {line}, in {frame.f_code.co_name}'
+        for frame, line in frames
+    ]
+    return "\n".join(["Traceback (most recent call last):", *lines])

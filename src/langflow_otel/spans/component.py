@@ -8,7 +8,7 @@ from opentelemetry.trace import Span
 
 from langflow_otel import attributes as names
 from langflow_otel import context as run_context
-from langflow_otel.capture import Capture
+from langflow_otel.capture import Capture, label
 from langflow_otel.spans.active import ActiveSpan, Failure
 
 _MAX_LOGS = 32
@@ -59,7 +59,9 @@ class ComponentSpan(ActiveSpan):
         super().__init__(span, capture)
         self.component = component
         self.model_was_called = False
-        self.watched: list[int] = []
+        #: Spans of other instrumentors below this one that are under way, by their id.
+        self.below: dict[int, Span] = {}
+        self._claimed: set[int] = set()
         self.on_end: Callable[[ComponentSpan], None] | None = None
         self._kind = component.kind
         self._answered = False
@@ -75,6 +77,14 @@ class ComponentSpan(ActiveSpan):
     def mark_cached(self) -> None:
         """Say that the component did not run: its frozen result was used."""
         self.span.set_attribute(names.COMPONENT_CACHED, value=True)
+
+    def claim(self, name: str) -> Span | None:
+        """Return the longest-running span called `name` below this one, each one only once."""
+        for span_id, span in self.below.items():
+            if getattr(span, "name", None) == name and span_id not in self._claimed:
+                self._claimed.add(span_id)
+                return span
+        return None
 
     def set_kind(self, kind: str) -> None:
         """Correct the kind, where the component became known only when it ran."""
@@ -99,12 +109,15 @@ class ComponentSpan(ActiveSpan):
 
     def record_log(self, name: str, kind: str, message: Any) -> None:
         """Record a line that the component logged; only so many, an agent logs without end."""
+        if self._ended:
+            return
         self._logs += 1
         if self._logs > _MAX_LOGS:
             self.span.set_attribute(names.LOGS_DROPPED, self._logs - _MAX_LOGS)
             return
-        event = {names.LOG_NAME: name, names.LOG_TYPE: kind}
+        event = {names.LOG_TYPE: label(kind)}
         if self.capture.enabled:
+            event[names.LOG_NAME] = label(name)
             event[names.LOG_MESSAGE] = self.capture.part(_MAX_LOGS).value(message).text
         self.span.add_event(names.LOG_EVENT, event)
 
@@ -141,7 +154,6 @@ class ComponentSpan(ActiveSpan):
         # A component that only hands a model on, or whose call a model span tells of, is no call.
         if self._kind == names.KIND_LLM and (self.model_was_called or not self._answered):
             self.span.set_attribute(names.SPAN_KIND, names.KIND_CHAIN)
-        self._record_exception()
 
     def end(self) -> None:
         """End the span, and stop watching for model calls below it."""

@@ -46,6 +46,7 @@ class FlowSpan(ActiveSpan):
     """The span of one flow run. Its input and output are those of the flow's own ends."""
 
     status_attribute = names.FLOW_STATUS
+    records_exception = False
 
     def __init__(self, span: Span, capture: Capture, flow: Flow) -> None:
         """Take charge of the started span of `flow`."""
@@ -55,28 +56,43 @@ class FlowSpan(ActiveSpan):
         )
         self._chat_input: Captured | None = None
         self._chat_output: Captured | None = None
-        self._inputs: dict[str, Captured] = {}
-        self._outputs: dict[str, Captured] = {}
+        self._known = flow.attributes()
+        self._inputs: dict[str, tuple[str, Captured]] = {}
+        self._outputs: dict[str, tuple[str, Captured]] = {}
 
     def update(self, flow: Flow) -> None:
-        """Set what has become known of the flow since it began (its run id, its session)."""
-        if self.recording:
-            self.span.set_attributes(flow.attributes())
-            if flow.name:
-                self.span.update_name(flow.name)
+        """Set what has become known since the flow began (its run id, its session).
+
+        What was known then stays: a graph that runs twice at a time speaks of its last run.
+        """
+        if not self.recording:
+            return
+        late = {n: value for n, value in flow.attributes().items() if n not in self._known}
+        self.span.set_attributes(late)
+        if names.FLOW_NAME in late:
+            self.span.update_name(late[names.FLOW_NAME])
 
     def note(self, component: "Component", output: Captured) -> None:
         """Remember what came out of a component at one of the flow's ends."""
         chat = component.type in {"ChatInput", "ChatOutput"}
         if component.is_input:
-            self._inputs[component.display_name] = output
+            self._inputs[component.id] = (component.display_name, output)
             self._chat_input = output if chat else self._chat_input
         if component.is_output:
-            self._outputs[component.display_name] = output
+            self._outputs[component.id] = (component.display_name, output)
             self._chat_output = output if chat else self._chat_output
 
     def _before_end(self) -> None:
         if self._inputs:
-            self.set_input(self._chat_input or self.capture.joined(self._inputs))
+            self.set_input(self._chat_input or self._joined(self._inputs))
         if self._outputs:
-            self.set_output(self._chat_output or self.capture.joined(self._outputs))
+            self.set_output(self._chat_output or self._joined(self._outputs))
+
+    def _joined(self, parts: dict[str, tuple[str, Captured]]) -> Captured:
+        shown = [name for name, _ in parts.values()]
+        return self.capture.joined(
+            {
+                name if shown.count(name) == 1 else f"{name} ({component_id})": captured
+                for component_id, (name, captured) in parts.items()
+            }
+        )

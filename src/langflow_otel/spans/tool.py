@@ -29,6 +29,3 @@ class ToolSpan(ActiveSpan):
             super().end()
         else:
             self.detach()
-
-    def _before_end(self) -> None:
-        self._record_exception()

@@ -1,6 +1,6 @@
 """Starts the spans, each under the right parent."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from opentelemetry import context as otel_context
@@ -20,13 +20,26 @@ from langflow_otel.spans.tool import ToolSpan
 class LangflowTracer:
     """Starts the spans of flow runs, components and tool calls."""
 
-    def __init__(self, tracer: Tracer, capture: Capture) -> None:
-        """Start spans with `tracer`; capture content as `capture` says."""
+    def __init__(
+        self,
+        tracer: Tracer,
+        capture: Capture,
+        late_enrichment: Callable[[], bool] | None = None,
+    ) -> None:
+        """Start spans with `tracer`; capture content as `capture` says.
+
+        `late_enrichment` is called at the start of each flow until it returns True.
+        """
         self._tracer = tracer
+        self._late_enrichment = late_enrichment
         self.capture = capture
+        #: Off after `uninstrument`, for the tools that are still about.
+        self.active = True
 
     def flow(self, flow: Flow, caller: Span) -> FlowSpan:
         """Start the span of a flow run, called where the span `caller` was current."""
+        if self._late_enrichment is not None and self._late_enrichment():
+            self._late_enrichment = None
         parent, links = _parent(caller)
         span = self._tracer.start_span(
             flow.name or DEFAULT_FLOW_NAME,
