@@ -101,6 +101,16 @@ def test_without_a_destination_it_says_so_and_runs() -> None:
     assert "PHOENIX_COLLECTOR_ENDPOINT" in done.stderr
 
 
+def test_an_unknown_exporter_is_named_and_left_out() -> None:
+    done = _run(
+        "--", sys.executable, "-c", "import os; print(os.environ['OTEL_TRACES_EXPORTER'])",
+        OTEL_TRACES_EXPORTER="phoenixx,console",
+    )  # fmt: skip
+    assert done.stdout == "console\n"
+    assert "OTEL_TRACES_EXPORTER names phoenixx, which is not installed" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_an_unknown_instrumentor_is_named() -> None:
     done = _run("--with", "fastpai", "--", sys.executable, "-c", "print('ran')")
     assert done.returncode == 2

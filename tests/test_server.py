@@ -111,8 +111,9 @@ def _trace_of(otlp: OtlpReceiver, flow: str) -> list[Span]:
     return [span for span in spans if span.trace_id == found.trace_id]
 
 
-# The instrumentor of ASGI ends its server span before what it sends for a stream.
-SENDING = ("POST /api/v1/mcp/streamable http send",)
+# Langflow writes to its database when the run is over, under the spans that caused it: what is not
+# ours may outlive its parent.
+BACKGROUND = 60_000_000_000
 
 
 def _is_ai(span: Span) -> bool:
@@ -130,7 +131,8 @@ def test_a_run_over_each_surface_is_one_trace(
     assert run(langflow, flow_id, "hello", session) == "Answer to Question: hello"
 
     spans = _trace_of(otlp, name)
-    check(spans, traces=1, may_outlive_parent=SENDING)
+    check(spans, traces=1, tolerance_ns=BACKGROUND)
+    check(only(spans, _is_ai), traces=1)
     assert render(only(spans, _is_ai)) == TREE.format(name=name)
     flow = next(span for span in spans if span.name == name)
     assert flow.attributes["langflow.entry_point"] == entry_point

@@ -1,9 +1,12 @@
 """The `langflow-otel` command."""
 
+from typing import Annotated
+
 import typer
 
 from langflow_otel.cli.demo import demo
 from langflow_otel.cli.run import run
+from langflow_otel.version import __version__
 
 app = typer.Typer(
     name="langflow-otel",
@@ -17,6 +20,17 @@ app.command(
 app.command("demo")(demo)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
-def main() -> None:
+def main(
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
     """OpenTelemetry tracing for Langflow."""

@@ -15,7 +15,7 @@ def demo(
         int | None,
         typer.Option(min=1, max=65535, help="Where Phoenix listens. Default: any free port."),
     ] = None,
-    exit_: Annotated[  # noqa: FBT002 - an option, by its name
+    exit_: Annotated[
         bool, typer.Option("--exit", help="Stop Phoenix at the end, with a terminal too.")
     ] = False,
     timeout: Annotated[

@@ -37,9 +37,10 @@ def run(
     wanted = {name.strip() for name in extra.split(",") if name.strip()}
     installed = set(entry_points(group="opentelemetry_instrumentor").names)
     if unknown := sorted(wanted - installed):
+        packages = " ".join(f"opentelemetry-instrumentation-{name}" for name in unknown)
         raise typer.BadParameter(
             f"no instrumentor is called {', '.join(unknown)} here; there are: "
-            f"{', '.join(sorted(installed))}",
+            f"{', '.join(sorted(installed))} (pip install {packages})",
             param_hint="--with",
         )
     launcher, program = _find(_LAUNCHER), _find(command[0])
@@ -50,12 +51,7 @@ def run(
     if program is None:
         raise _stopped(f"no command {command[0]!r}")
     environment = launch_environment(os.environ, installed, wanted)
-    if environment["OTEL_TRACES_EXPORTER"] == "none":
-        typer.echo(
-            "langflow-otel: no destination is set, so no trace is sent; set "
-            f"{env.PHOENIX_COLLECTOR_ENDPOINT} or OTEL_EXPORTER_OTLP_ENDPOINT",
-            err=True,
-        )
+    _check_exporters(environment)
     os.execve(launcher, [launcher, program, *command[1:]], environment)  # noqa: S606 - the user's own command
 
 
@@ -96,11 +92,34 @@ def launch_environment(
     }
 
 
+def _check_exporters(environment: dict[str, str]) -> None:
+    """Take out exporters that are not there: OpenTelemetry would give up on all of them."""
+    known = {*entry_points(group="opentelemetry_traces_exporter").names, OTLP, "none"}
+    named = [name.strip() for name in environment["OTEL_TRACES_EXPORTER"].split(",")]
+    unknown = [name for name in named if name not in known]
+    if unknown:
+        _say(
+            f"OTEL_TRACES_EXPORTER names {', '.join(unknown)}, which is not installed (there are: "
+            f"{', '.join(sorted(known))}); nothing is sent there"
+        )
+        left = [name for name in named if name in known]
+        environment["OTEL_TRACES_EXPORTER"] = ",".join(left) or "none"
+    elif named == ["none"] and not os.environ.get("OTEL_TRACES_EXPORTER", "").strip():
+        _say(
+            "no destination is set, so no trace is sent; set "
+            f"{env.PHOENIX_COLLECTOR_ENDPOINT} or OTEL_EXPORTER_OTLP_ENDPOINT"
+        )
+
+
+def _say(message: str) -> None:
+    typer.echo(f"langflow-otel: {message}", err=True)
+
+
 def _find(command: str) -> str | None:
     """Return where a command is: on the PATH, or beside this one."""
     return shutil.which(command) or shutil.which(command, path=str(Path(sys.executable).parent))
 
 
 def _stopped(message: str) -> typer.Exit:
-    typer.echo(f"langflow-otel: {message}", err=True)
+    _say(message)
     return typer.Exit(code=127)

@@ -78,6 +78,18 @@ class DestinationSpanExporter(SpanExporter):
         )
 
 
+class NullSpanExporter(SpanExporter):
+    """Sends nothing, and says that it failed to: for a destination whose address is wrong."""
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Return FAILURE."""
+        return SpanExportResult.FAILURE
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        """Return True: nothing is held back here."""
+        return True
+
+
 def reroot(span: ReadableSpan, mark: Any) -> SpanContext | None:
     """Return the parent of `span` among the spans an LLM backend gets, None for a root.
 

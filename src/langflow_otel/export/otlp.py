@@ -43,7 +43,11 @@ def _exporter() -> SpanExporter:
     try:
         module = importlib.import_module(_GRPC)
     except ImportError:
-        logger.info("langflow-otel: OTLP over gRPC is not installed; using http/protobuf")
+        logger.warning(
+            "langflow-otel: OTLP over gRPC is asked for (%s) and not installed; using "
+            "http/protobuf, usually on port 4318",
+            " or ".join(_PROTOCOLS),
+        )
         return OTLPSpanExporter()
     exporter: SpanExporter = module.OTLPSpanExporter()
     return exporter

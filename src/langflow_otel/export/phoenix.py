@@ -15,10 +15,11 @@ from urllib.parse import urlsplit
 from openinference.semconv.resource import ResourceAttributes
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace.export import SpanExporter
 from opentelemetry.util.re import parse_env_headers
 
 from langflow_otel import environment as env
-from langflow_otel.export.destination import DestinationSpanExporter
+from langflow_otel.export.destination import DestinationSpanExporter, NullSpanExporter
 from langflow_otel.export.http import session
 from langflow_otel.settings import Settings
 
@@ -59,10 +60,8 @@ class PhoenixSpanExporter(DestinationSpanExporter):
         content: bool | None = None,
     ) -> None:
         """See the class."""
-        exporter = OTLPSpanExporter(
-            endpoint=traces_endpoint(endpoint or os.environ.get(env.PHOENIX_COLLECTOR_ENDPOINT)),
-            session=session(_headers(api_key, headers)),
-        )
+        address = traces_endpoint(endpoint or os.environ.get(env.PHOENIX_COLLECTOR_ENDPOINT))
+        exporter = _exporter(address, _headers(api_key, headers))
         if content is None:
             content = Settings.from_environment().capture_content is not False
         super().__init__(exporter, ai_only=True, content=content)
@@ -97,11 +96,23 @@ class PhoenixSpanExporter(DestinationSpanExporter):
         return resource.merge(Resource({ResourceAttributes.PROJECT_NAME: project}))
 
 
-def traces_endpoint(endpoint: str | None) -> str:
-    """Return the address that traces are posted to; a wrong one is named, the default used."""
+def _exporter(address: str | None, headers: Mapping[str, str]) -> SpanExporter:
+    if address is None:
+        return NullSpanExporter()
+    return OTLPSpanExporter(endpoint=address, session=session(headers))
+
+
+def traces_endpoint(endpoint: str | None) -> str | None:
+    """Return the address that traces are posted to.
+
+    Without a scheme it is taken for `http://`. One that is none at all is named, and None returned:
+    content must not go to whatever happens to listen at a default address.
+    """
     if not endpoint or not endpoint.strip():
         return DEFAULT_ENDPOINT + _TRACES_PATH
     endpoint = endpoint.strip().rstrip("/")
+    if "://" not in endpoint:
+        endpoint = f"http://{endpoint}"
     try:
         parts = urlsplit(endpoint)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
@@ -110,12 +121,12 @@ def traces_endpoint(endpoint: str | None) -> str:
         usable, port = False, None
     if not usable:
         logger.error(
-            "langflow-otel: %s=%.200r is not an http:// or https:// address; using %s",
+            "langflow-otel: %s=%.200r is not an http:// or https:// address; nothing is sent to "
+            "Phoenix",
             env.PHOENIX_COLLECTOR_ENDPOINT,
             re.sub(r"//[^@/]*@", "//***@", endpoint),
-            DEFAULT_ENDPOINT,
         )
-        return DEFAULT_ENDPOINT + _TRACES_PATH
+        return None
     if port == _GRPC_PORT:
         logger.warning(
             "langflow-otel: %s names port %d, which is Phoenix's gRPC port; traces are sent over "
