@@ -17,6 +17,7 @@ import pytest
 from opentelemetry.sdk.trace import TracerProvider
 
 from langflow_otel import LangflowInstrumentor, guard
+from tests.support.phoenix import MISSING, Phoenix, interpreter
 from tests.support.receiver import OtlpReceiver
 from tests.support.spans import Span
 
@@ -61,6 +62,15 @@ def no_detach_complaint(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     yield
     complaints = [r.getMessage() for r in caplog.get_records("call") if "detach" in r.getMessage()]
     assert complaints == []
+
+
+@pytest.fixture(scope="session")
+def phoenix() -> Iterator[Phoenix]:
+    """A real Phoenix, started once: each test has a project of its own."""
+    if interpreter() is None:
+        pytest.skip(MISSING)
+    with Phoenix() as started:
+        yield started
 
 
 @pytest.fixture

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from langflow_otel import LangflowInstrumentor
 from tests.support import flows
 from tests.support.invariants import check
-from tests.support.phoenix import MISSING, Phoenix, interpreter
+from tests.support.phoenix import Phoenix
 from tests.support.receiver import OtlpReceiver
 from tests.support.select import main_parts
 from tests.support.tree import render
 
 pytestmark = pytest.mark.phoenix
-
-
-@pytest.fixture(scope="module")
-def phoenix() -> Iterator[Phoenix]:
-    if interpreter() is None:
-        pytest.skip(MISSING)
-    with Phoenix() as started:
-        yield started
 
 
 async def test_instrument_and_an_address_are_enough(

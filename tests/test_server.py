@@ -13,7 +13,7 @@ from tests.support import flows
 from tests.support.http import CallFailed
 from tests.support.invariants import check
 from tests.support.lfx_cli import LfxServe, lfx_run
-from tests.support.phoenix import MISSING, Phoenix, interpreter
+from tests.support.phoenix import Phoenix
 from tests.support.receiver import OtlpReceiver
 from tests.support.select import is_ours, only
 from tests.support.server import LangflowServer
@@ -66,14 +66,6 @@ SURFACES: dict[str, tuple[Run, str]] = {
         "v2",
     ),
 }
-
-
-@pytest.fixture(scope="module")
-def phoenix() -> Iterator[Phoenix]:
-    if interpreter() is None:
-        pytest.skip(MISSING)
-    with Phoenix() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from opentelemetry.trace import Link, SpanKind
 
 from tests.support.http import call
 from tests.support.invariants import check
-from tests.support.phoenix import MISSING, Phoenix, interpreter
+from tests.support.phoenix import Phoenix
 from tests.support.process import NotUp, Process, clean_environment
 from tests.support.receiver import OtlpReceiver
 from tests.support.spans import KIND, SESSION, Span, from_readable
@@ -273,14 +273,6 @@ def test_a_process_does_not_outlive_the_tests(tmp_path: Path) -> None:
     while before != (before := log.stat().st_size):
         assert time.monotonic() < deadline, "the child is still there"
         time.sleep(1)
-
-
-@pytest.fixture(scope="module")
-def phoenix() -> Iterator[Phoenix]:
-    if interpreter() is None:
-        pytest.skip(MISSING)
-    with Phoenix() as server:
-        yield server
 
 
 @pytest.mark.phoenix
