@@ -114,7 +114,7 @@ async def test_a_tool_that_is_still_about_is_traced_no_more(traced: Traced) -> N
     LangflowInstrumentor().uninstrument()
     sent = len(traced.receiver.spans)
     assert "snow" in str(await tool.ainvoke({"city": "Oslo"}))
-    assert sent == 1
+    assert sent > 0
     assert len(traced.receiver.spans) == sent
 
 
