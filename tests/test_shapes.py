@@ -92,6 +92,21 @@ async def test_a_tool_call_says_what_was_called_and_what_came_back(traced: Trace
     assert "snow" in call.attributes["output.value"]
 
 
+async def test_what_a_tool_logs_stands_on_its_call(traced: Traced) -> None:
+    from lfx.base.tools.component_tool import ComponentToolkit
+
+    (tool,) = ComponentToolkit(component=own.CallbackComponent()).get_tools()
+    await tool.ainvoke({"callbacks": "on_done"})
+
+    logs = [
+        event.attributes["langflow.log.message"]
+        for span in traced.spans()
+        for event in span.events
+        if event.name == "langflow.log"
+    ]
+    assert logs == ["seen"]
+
+
 async def test_tool_calls_are_traced_without_the_langchain_instrumentor(
     receiver: Any, environment: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:

@@ -9,10 +9,11 @@ from opentelemetry.trace import Span, SpanContext, set_span_in_context
 from langflow_otel import attributes as names
 
 if TYPE_CHECKING:
-    from langflow_otel.spans import ComponentSpan, FlowSpan
+    from langflow_otel.spans import ComponentSpan, FlowSpan, ToolSpan
 
 _FLOW = otel_context.create_key("langflow_otel.flow")
 _COMPONENT = otel_context.create_key("langflow_otel.component")
+_TOOL = otel_context.create_key("langflow_otel.tool")
 _AI_PARENT = otel_context.create_key("langflow_otel.ai_parent")
 
 
@@ -24,6 +25,11 @@ def current_flow() -> "FlowSpan | None":
 def current_component(context: Context | None = None) -> "ComponentSpan | None":
     """Return the innermost component that is current in `context` (default: here)."""
     return otel_context.get_value(_COMPONENT, context)  # type: ignore[return-value]
+
+
+def current_tool() -> "ToolSpan | None":
+    """Return the innermost tool call that is current here."""
+    return otel_context.get_value(_TOOL)  # type: ignore[return-value]
 
 
 def ai_parent(context: Context | None) -> SpanContext | None:
@@ -42,6 +48,7 @@ def inside(
     *,
     flow: "FlowSpan | None" = None,
     component: "ComponentSpan | None" = None,
+    tool: "ToolSpan | None" = None,
     session_id: str | None = None,
     user_id: str | None = None,
 ) -> Context:
@@ -56,6 +63,8 @@ def inside(
         added[_FLOW] = flow
     if component is not None:
         added[_COMPONENT] = component
+    if tool is not None:
+        added[_TOOL] = tool
     if session_id:
         added[names.SESSION_ID] = session_id
     if user_id:

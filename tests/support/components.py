@@ -204,6 +204,7 @@ class CallbackComponent(Component):
     outputs = [Output(display_name="Seen", name="seen", method="see")]
 
     async def see(self) -> Message:
+        self.log("seen")
         return Message(text=f"callbacks={self.callbacks}")
 
 

@@ -8,7 +8,7 @@ from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
 from langflow_otel import attributes as names
 from langflow_otel.capture.types import carries_stream, class_names
-from langflow_otel.context import current_component
+from langflow_otel.context import current_component, current_tool
 from langflow_otel.guard import safely
 from langflow_otel.seams.langflow import (
     component_of,
@@ -18,7 +18,7 @@ from langflow_otel.seams.langflow import (
     model_of,
     outputs_of,
 )
-from langflow_otel.spans import ComponentSpan, LangflowTracer
+from langflow_otel.spans import ActiveSpan, ComponentSpan, LangflowTracer
 
 _ANSWERS = frozenset({"str", "Message", "Data", "JSON"})
 
@@ -98,7 +98,10 @@ def _record_inputs(component: Any) -> None:
 
 
 def _record_log(component: Any) -> None:
-    span = _span_of(component)
+    span: ActiveSpan | None = _span_of(component)
+    if span is None:
+        tool = current_tool()
+        span = tool if tool is not None and tool.component_id == component._id else None
     if span is None:
         return
     log = component._logs[-1]

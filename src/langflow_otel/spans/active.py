@@ -4,6 +4,7 @@ import traceback
 from collections import deque
 from contextvars import Token
 from dataclasses import dataclass
+from typing import Any
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
@@ -14,6 +15,7 @@ from langflow_otel.capture import Capture, Captured, label
 from langflow_otel.guard import safely
 
 _MAX_FRAMES = 30
+_MAX_LOGS = 32
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class ActiveSpan:
         self._token: Token[Context] | None = None
         self._failure: Failure | None = None
         self._ended = False
+        self._logs = 0
 
     @property
     def captures(self) -> bool:
@@ -85,6 +88,20 @@ class ActiveSpan:
         self.span.set_attribute(names.OUTPUT_MIME_TYPE, captured.mime_type)
         if captured.truncated:
             self.span.set_attribute(names.OUTPUT_TRUNCATED, True)
+
+    def record_log(self, name: str, kind: str, message: Any) -> None:
+        """Record a line that a component logged; only so many, an agent logs without end."""
+        if self._ended or not self.recording:
+            return
+        self._logs += 1
+        if self._logs > _MAX_LOGS:
+            self.span.set_attribute(names.LOGS_DROPPED, self._logs - _MAX_LOGS)
+            return
+        event = {names.LOG_TYPE: label(kind)}
+        if self.capture.enabled:
+            event[names.LOG_NAME] = label(name)
+            event[names.LOG_MESSAGE] = self.capture.part(_MAX_LOGS).value(message).text
+        self.span.add_event(names.LOG_EVENT, event)
 
     def end(self) -> None:
         """Detach, settle the status, end; a second call does nothing."""

@@ -8,10 +8,8 @@ from opentelemetry.trace import Span
 
 from langflow_otel import attributes as names
 from langflow_otel import context as run_context
-from langflow_otel.capture import Capture, label
+from langflow_otel.capture import Capture
 from langflow_otel.spans.active import ActiveSpan, Failure
-
-_MAX_LOGS = 32
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,6 @@ class ComponentSpan(ActiveSpan):
         self.on_end: Callable[[ComponentSpan], None] | None = None
         self._kind = component.kind
         self._answered = False
-        self._logs = 0
         self._flow = run_context.current_flow()
         self.context = run_context.inside(
             span,
@@ -80,7 +77,7 @@ class ComponentSpan(ActiveSpan):
 
     def claim(self, name: str) -> Span | None:
         """Return the longest-running span called `name` below this one, each one only once."""
-        for span_id, span in self.below.items():
+        for span_id, span in list(self.below.items()):
             if getattr(span, "name", None) == name and span_id not in self._claimed:
                 self._claimed.add(span_id)
                 return span
@@ -106,20 +103,6 @@ class ComponentSpan(ActiveSpan):
         self.set_output(captured)
         if self._flow is not None:
             self._flow.note(self.component, captured)
-
-    def record_log(self, name: str, kind: str, message: Any) -> None:
-        """Record a line that the component logged; only so many, an agent logs without end."""
-        if self._ended:
-            return
-        self._logs += 1
-        if self._logs > _MAX_LOGS:
-            self.span.set_attribute(names.LOGS_DROPPED, self._logs - _MAX_LOGS)
-            return
-        event = {names.LOG_TYPE: label(kind)}
-        if self.capture.enabled:
-            event[names.LOG_NAME] = label(name)
-            event[names.LOG_MESSAGE] = self.capture.part(_MAX_LOGS).value(message).text
-        self.span.add_event(names.LOG_EVENT, event)
 
     def record_model(
         self,

@@ -12,11 +12,12 @@ from langflow_otel.spans.active import ActiveSpan
 class ToolSpan(ActiveSpan):
     """The span of one tool call; `owned` is false where another instrumentor made the span."""
 
-    def __init__(self, span: Span, capture: Capture, *, owned: bool) -> None:
-        """Take charge of the span of a tool call."""
+    def __init__(self, span: Span, capture: Capture, component_id: str, *, owned: bool) -> None:
+        """Take charge of the span of a call of the tool that `component_id` provides."""
         super().__init__(span, capture)
+        self.component_id = component_id
         self._owned = owned
-        self.context = run_context.inside(span)
+        self.context = run_context.inside(span, tool=self)
 
     def record_output(self, output: Any) -> None:
         """Capture what the tool returned."""

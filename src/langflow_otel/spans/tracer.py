@@ -77,7 +77,7 @@ class LangflowTracer:
         else:
             kind = {names.SPAN_KIND: names.KIND_TOOL}
             span = self._tracer.start_span(name, attributes={**kind, **identity})
-        tool = ToolSpan(span, self.capture, owned=existing is None)
+        tool = ToolSpan(span, self.capture, component_id, owned=existing is None)
         if tool.captures:
             span.set_attribute(names.TOOL_PARAMETERS, self.capture.json(parameters).text)
             if existing is None:
