@@ -106,6 +106,14 @@ def test_a_value_is_shown_as_a_person_would_read_it(value: Any, shown: Any) -> N
     assert _json(value) == shown
 
 
+def test_what_langflow_masks_by_name_is_masked_at_any_depth() -> None:
+    value = [
+        {"headers": {"OPENAI_API_KEY": "sk-1", "Password": "p", "max_tokens": 5}, "api_key": ""}
+    ]
+    masked = {"OPENAI_API_KEY": "**********", "Password": "**********", "max_tokens": 5}
+    assert _json(value) == [{"headers": masked, "api_key": ""}]
+
+
 def test_a_message_is_its_text() -> None:
     message = Message(text="hello", sender="User", session_id="s1")
     assert capture.value(message) == ("hello", "text/plain", False)

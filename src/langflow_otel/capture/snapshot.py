@@ -18,6 +18,15 @@ _MAX_INT_BITS = 64
 _SEQUENCES = (list, tuple, set, frozenset, deque)
 
 
+# The names that Langflow's own tracers mask (`TracingService._cleanup_inputs`), at any depth.
+_MASKED_NAMES = ("api_key", "password", "server_url")
+
+
+def _is_masked(name: str) -> bool:
+    lower = name.lower()
+    return any(masked in lower for masked in _MASKED_NAMES)
+
+
 class Snapshot:
     """One walk through one value, within a budget of about `budget` bytes of JSON."""
 
@@ -78,7 +87,7 @@ class Snapshot:
             name = key if type(key) is str else self._key(key)
             name = self._clean(name[:_MAX_KEY])
             self._left -= len(name) + _NODE_COST
-            taken[name] = self.take(item)
+            taken[name] = MASK if item and _is_masked(name) else self.take(item)
         return taken
 
     def _sequence(self, value: Any) -> Any:
