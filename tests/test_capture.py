@@ -128,6 +128,14 @@ def test_a_table_is_its_shape_its_columns_and_a_head() -> None:
     assert shown["head"][:2] == [[0, "w"], [1, "w"]]
 
 
+def test_a_table_in_a_value_is_read_there_too() -> None:
+    shown = _json({"table": DataFrame([{"n": 1}]), "password": DataFrame([{"n": 1}])})
+    assert shown == {
+        "table": {"shape": [1, 1], "columns": ["n"], "head": [[1]]},
+        "password": "**********",
+    }
+
+
 def test_nothing_that_can_be_read_once_is_read() -> None:
     def numbers() -> Iterator[int]:
         yield 1

@@ -5,6 +5,7 @@ much as may be shown.
 """
 
 import math
+import re
 from collections import deque
 from itertools import islice
 from typing import Any
@@ -19,12 +20,7 @@ _SEQUENCES = (list, tuple, set, frozenset, deque)
 
 
 # The names that Langflow's own tracers mask (`TracingService._cleanup_inputs`), at any depth.
-_MASKED_NAMES = ("api_key", "password", "server_url")
-
-
-def _is_masked(name: str) -> bool:
-    lower = name.lower()
-    return any(masked in lower for masked in _MASKED_NAMES)
+_MASKED_NAMES = re.compile("api_key|password|server_url", re.IGNORECASE)
 
 
 class Snapshot:
@@ -39,11 +35,15 @@ class Snapshot:
     def take(self, value: Any) -> Any:
         """Return a bounded copy of `value`, made of dict, list, str, int, float, bool, None."""
         self._left -= _NODE_COST
-        if value is None or value is True or value is False:
-            return value
         cls = type(value)
         if cls is str:
+            # Most values by far: short, plain text.
+            if len(value) <= self._left and value.isascii():
+                self._left -= len(value)
+                return value
             return self._string(value)
+        if value is None or cls is bool:
+            return value
         if cls is int:
             return (
                 value if value.bit_length() < _MAX_INT_BITS else f"<int {value.bit_length()} bits>"
@@ -53,17 +53,18 @@ class Snapshot:
         return self._nested(value)
 
     def _nested(self, value: Any) -> Any:
-        if self._left <= 0 or len(self._path) >= _MAX_DEPTH:
+        path, identity = self._path, id(value)
+        if self._left <= 0 or len(path) >= _MAX_DEPTH:
             return self._cut(f"<{type(value).__name__}>")
-        if id(value) in self._path:
+        if identity in path:
             return "<cycle>"
-        self._path.add(id(value))
+        path.add(identity)
         try:
             return self._container(value)
         except Exception as error:  # noqa: BLE001 - a value may raise whatever it likes
             return f"<{type(value).__name__}: unreadable, {type(error).__name__}>"
         finally:
-            self._path.discard(id(value))
+            path.discard(identity)
 
     def _container(self, value: Any) -> Any:
         if isinstance(value, dict):
@@ -80,14 +81,17 @@ class Snapshot:
 
     def _mapping(self, value: dict[Any, Any]) -> Any:
         taken: dict[str, Any] = {}
+        masked = _MASKED_NAMES.search
         for key, item in dict.items(value):
             if self._left <= 0:
                 taken["…"] = self._cut(f"{len(value) - len(taken)} more")
                 break
             name = key if type(key) is str else self._key(key)
-            name = self._clean(name[:_MAX_KEY])
+            if len(name) > _MAX_KEY or not name.isascii():
+                name = self._clean(name[:_MAX_KEY])
             self._left -= len(name) + _NODE_COST
-            taken[name] = MASK if item and _is_masked(name) else self.take(item)
+            hidden = masked(name) and item is not None and not (type(item) is str and not item)
+            taken[name] = MASK if hidden else self.take(item)
         return taken
 
     def _sequence(self, value: Any) -> Any:
