@@ -1,5 +1,6 @@
 """A Phoenix server of the demo's own, on 127.0.0.1, read back over its REST API."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -90,11 +91,10 @@ class Phoenix:
         deadline = time.monotonic() + timeout
         while True:
             self.check()
-            try:
+            # Until it listens, it cannot answer.
+            with contextlib.suppress(OSError, http.client.HTTPException):
                 if _get(self.port, "/readyz")[0] == http.HTTPStatus.OK:
                     return
-            except (OSError, http.client.HTTPException):
-                pass
             if time.monotonic() > deadline:
                 raise DemoError(
                     f"Phoenix did not come up at {self.endpoint} in {timeout:g} seconds"
