@@ -25,7 +25,7 @@ from pydantic import BaseModel, SecretStr
 from langflow_otel.capture import Capture
 
 LIMIT = 2000
-capture = Capture(enabled=True, max_bytes=LIMIT)
+capture = Capture(max_bytes=LIMIT)
 
 
 class Colour(enum.Enum):
@@ -82,7 +82,7 @@ def _json(value: Any) -> Any:
         ([float("inf")], ["inf"]),
         (2**70, "<int 71 bits>"),
         ("lone \ud800", "lone ?"),
-        (b"12345", "<bytes 5 bytes>"),
+        (b"12345", "<bytes 5 bytes sha256:5994471abb01>"),
         (Colour.RED, "red"),
         (Point(1, 2), {"x": 1, "y": 2}),
         (datetime.date(2026, 11, 23), "2026-11-23"),
@@ -116,7 +116,7 @@ def test_what_langflow_masks_by_name_is_masked_at_any_depth() -> None:
 
 def test_a_message_is_its_text() -> None:
     message = Message(text="hello", sender="User", session_id="s1")
-    assert capture.value(message) == ("hello", "text/plain", False)
+    assert capture.value(message) == ("hello", "text/plain", False, None)
     assert _json({"m": message}) == {"m": {"text": "hello", "sender": "User", "session_id": "s1"}}
 
 

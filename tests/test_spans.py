@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from langflow_otel import LangflowInstrumentor, attributes
-from langflow_otel.capture import Capture
+from langflow_otel.capture import ALL_CONTENT, Capture, HiddenComponents
 from langflow_otel.spans import Component, Failure, LangflowTracer
 from tests.conftest import Traced
 from tests.support import flows
@@ -56,17 +56,20 @@ ALL_NAMES = sorted(
         "langflow.component.status",
         "langflow.component.type",
         "langflow.component.upstream",
+        "langflow.content.hidden",
         "langflow.entry_point",
         "langflow.export.parent",
         "langflow.flow.id",
         "langflow.flow.name",
         "langflow.flow.status",
+        "langflow.input.original_length",
         "langflow.input.truncated",
         "langflow.log",
         "langflow.log.message",
         "langflow.log.name",
         "langflow.log.type",
         "langflow.logs.dropped",
+        "langflow.output.original_length",
         "langflow.output.truncated",
         "langflow.run.id",
         "langflow.version",
@@ -263,7 +266,10 @@ class UnprintableError(Exception):
 
 def test_an_error_that_cannot_say_what_it_is_is_still_an_error(traced: Traced) -> None:
     tracer = LangflowTracer(
-        traced.provider.get_tracer("langflow_otel"), Capture(enabled=True, max_bytes=1000)
+        traced.provider.get_tracer("langflow_otel"),
+        Capture(max_bytes=1000),
+        ALL_CONTENT,
+        HiddenComponents(),
     )
     span = tracer.component(Component(id="c", type="C", display_name="Fails", kind="CHAIN"))
     span.attach()

@@ -16,6 +16,11 @@ INPUT_TRUNCATED = "langflow.input.truncated"
 OUTPUT_VALUE = SpanAttributes.OUTPUT_VALUE
 OUTPUT_MIME_TYPE = SpanAttributes.OUTPUT_MIME_TYPE
 OUTPUT_TRUNCATED = "langflow.output.truncated"
+# Characters a text had before it was cut; a number of no use where nothing was.
+INPUT_LENGTH = "langflow.input.original_length"
+OUTPUT_LENGTH = "langflow.output.original_length"
+# The component, or one above, is one whose content is never captured.
+CONTENT_HIDDEN = "langflow.content.hidden"
 
 # -- the flow run
 FLOW_ID = "langflow.flow.id"
@@ -89,9 +94,12 @@ SAFE_PREFIXES = (
     "langflow.logs.",
     LOG_TYPE,
     INPUT_MIME_TYPE,
+    "langflow.content.",
     INPUT_TRUNCATED,
+    INPUT_LENGTH,
     OUTPUT_MIME_TYPE,
     OUTPUT_TRUNCATED,
+    OUTPUT_LENGTH,
     SPAN_KIND,
     SESSION_ID,
     USER_ID,
@@ -141,6 +149,45 @@ CONTENT_PREFIXES = (
     "http.response.body",
     EXCEPTION_MESSAGE,
     EXCEPTION_STACKTRACE,
+)
+# Where inputs, or outputs, alone are not wanted, of any span this is taken away.
+INPUT_PREFIXES = (
+    "input.value",
+    "llm.input_messages",
+    "llm.prompt",
+    "llm.invocation_parameters",
+    "llm.tools",
+    "llm.request.functions",
+    "tool.parameters",
+    "tool_call.",
+    "embedding.embeddings",
+    "embedding.text",
+    "reranker.query",
+    "reranker.input_documents",
+    "gen_ai.input",
+    "gen_ai.system_instructions",
+    "gen_ai.prompt",
+    "gen_ai.tool.call.arguments",
+    "gen_ai.tool.definitions",
+    "traceloop.entity.input",
+    "mcp.request",
+    "http.request.body",
+)
+OUTPUT_PREFIXES = (
+    "output.value",
+    "llm.output_messages",
+    "llm.completion",
+    "llm.choices",
+    "llm.function_call",
+    "retrieval.documents",
+    "reranker.output_documents",
+    "gen_ai.output",
+    "gen_ai.completion",
+    "gen_ai.retrieval.",
+    "gen_ai.tool.call.result",
+    "traceloop.entity.output",
+    "mcp.response",
+    "http.response.body",
 )
 # Addresses, whose query and user information may hold a key.
 ADDRESSES = ("http.url", "url.full", "http.target")

@@ -57,6 +57,7 @@ class EnrichSpanProcessor(SpanProcessor):
         """Mark an AI span whose parent is none; watch a span that may be a model call."""
         if self.active:
             safely(self._mark, span, parent_context)
+            safely(self._hide, span, parent_context)
             safely(self._watch, span, parent_context)
 
     def on_end(self, span: ReadableSpan) -> None:
@@ -84,6 +85,13 @@ class EnrichSpanProcessor(SpanProcessor):
             span.set_attribute(names.EXPORT_PARENT, "")
         elif nearest.span_id != span.parent.span_id:
             span.set_attribute(names.EXPORT_PARENT, trace.format_span_id(nearest.span_id))
+
+    @staticmethod
+    def _hide(span: Span, parent_context: Context | None) -> None:
+        """Mark what is below a component whose content is never captured."""
+        component = run_context.current_component(parent_context)
+        if component is not None and component.hidden:
+            span.set_attribute(names.CONTENT_HIDDEN, True)
 
     def _watch(self, span: Span, parent_context: Context | None) -> None:
         scope = span.instrumentation_scope

@@ -6,10 +6,48 @@ is a flag of `opentelemetry-instrument` too (`--langflow_capture_content`).
 
 OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT = "OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT"
 """
-Whether inputs, outputs, logs and error messages are captured: `true` or `false`.
+Whether inputs, outputs, logs and error messages are captured: `true` (or `full`) or `false` (or
+`none`).
 
 Default: on when an LLM destination (Phoenix) receives the spans, else off. When it is not set,
 `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` is obeyed. Any other value means `false`.
+"""
+
+OTEL_PYTHON_LANGFLOW_CAPTURE_INPUTS = "OTEL_PYTHON_LANGFLOW_CAPTURE_INPUTS"
+"""
+Whether inputs are captured where content is: `true` (default) or `false`.
+
+This switch and the three below only ever take content away; any other value means `false`.
+"""
+
+OTEL_PYTHON_LANGFLOW_CAPTURE_OUTPUTS = "OTEL_PYTHON_LANGFLOW_CAPTURE_OUTPUTS"
+"""Whether outputs are captured where content is: `true` (default) or `false`."""
+
+OTEL_PYTHON_LANGFLOW_CAPTURE_LOGS = "OTEL_PYTHON_LANGFLOW_CAPTURE_LOGS"
+"""Whether what components log is captured where content is: `true` (default) or `false`."""
+
+OTEL_PYTHON_LANGFLOW_CAPTURE_EXCEPTIONS = "OTEL_PYTHON_LANGFLOW_CAPTURE_EXCEPTIONS"
+"""
+Whether messages and stack traces of errors are captured where content is: `true` (default) or
+`false`. The type of an error is always told.
+"""
+
+OTEL_PYTHON_LANGFLOW_CAPTURE_VECTORS = "OTEL_PYTHON_LANGFLOW_CAPTURE_VECTORS"
+"""
+Whether the numbers in vectors and arrays are captured: `true`, or `false` (default), when a vector
+is named by its length, an array by its shape and type.
+"""
+
+OTEL_PYTHON_LANGFLOW_HIDE_COMPONENTS = "OTEL_PYTHON_LANGFLOW_HIDE_COMPONENTS"
+"""
+Components whose content is never captured, nor that of model and tool calls below them: types
+and ids, comma-separated (`APIRequest,Agent-x1Yz2`). `*` stands for any characters, `?` for one.
+"""
+
+OTEL_PYTHON_LANGFLOW_MASK_KEYS = "OTEL_PYTHON_LANGFLOW_MASK_KEYS"
+"""
+More names whose values are masked, comma-separated (`iban,customer-number`). `customer-number`
+stands for `customerNumber` and `CUSTOMER_NUMBER` too, and for longer names with it in them.
 """
 
 OTEL_PYTHON_LANGFLOW_MAX_VALUE_BYTES = "OTEL_PYTHON_LANGFLOW_MAX_VALUE_BYTES"

@@ -10,13 +10,22 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
 from opentelemetry.trace import TracerProvider
 
 from langflow_otel import pipeline, seams
-from langflow_otel.capture import Capture
+from langflow_otel.capture import NO_CONTENT, Capture, HiddenComponents, SecretNames
 from langflow_otel.enrich import SCOPE
 from langflow_otel.guard import logger
 from langflow_otel.package import _instruments_any
 from langflow_otel.settings import Settings, deactivated_by
 from langflow_otel.spans import LangflowTracer
 from langflow_otel.version import __version__
+
+_BASE_ARGUMENTS = {"skip_dep_check", "raise_exception_on_conflict"}
+_ARGUMENTS = _BASE_ARGUMENTS | {
+    "tracer_provider",
+    "capture_content",
+    "mask",
+    "mask_keys",
+    "hide_components",
+}
 
 
 class LangflowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
@@ -52,18 +61,36 @@ class LangflowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
         Args:
             **kwargs: `tracer_provider` (default: the global one, else one made from the
-                environment), `capture_content` (bool, goes before the environment).
+                environment), `capture_content` (bool, goes before the environment), `mask` (a
+                function of a text of content that returns what is sent instead; called in a
+                thread of its own before spans are sent, and what it fails at or takes more than
+                250 ms for is hidden), `mask_keys` (names whose values are masked), and
+                `hide_components` (types or ids of components whose content is never captured);
+                the last two are added to what the environment says.
         """
+        for name in sorted(set(kwargs) - _ARGUMENTS):
+            logger.warning(
+                "langflow-otel: instrument() knows no %s=; it is ignored (there are: %s)",
+                name,
+                ", ".join(sorted(_ARGUMENTS - _BASE_ARGUMENTS)),
+            )
         if variable := deactivated_by():
             logger.info("langflow-otel: off, because of %s", variable)
             return
-        settings = Settings.from_environment(capture_content=kwargs.get("capture_content"))
+        settings = Settings.from_environment(arguments=kwargs)
         self._pipeline = pipeline.build(kwargs.get("tracer_provider"), settings)
         tracer = self._pipeline.provider.get_tracer(SCOPE, __version__)
-        capture = Capture(
-            enabled=self._pipeline.captures_content, max_bytes=settings.max_value_bytes
+        self._tracer = LangflowTracer(
+            tracer,
+            Capture(
+                max_bytes=settings.max_value_bytes,
+                names=SecretNames(settings.mask_keys),
+                vectors=settings.capture_vectors,
+            ),
+            settings.content if self._pipeline.captures_content else NO_CONTENT,
+            HiddenComponents(settings.hide_components),
+            self._pipeline.late_enrichment(),
         )
-        self._tracer = LangflowTracer(tracer, capture, self._pipeline.late_enrichment())
         self._patches = seams.install(self._tracer, self._pipeline, settings)
 
     def _uninstrument(self, **kwargs: Any) -> None:

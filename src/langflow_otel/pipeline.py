@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import entry_points
 
@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
 from langflow_otel import environment as env
 from langflow_otel.enrich import enrich, stop_enriching
+from langflow_otel.export.content import ContentPolicy
 from langflow_otel.export.destination import DestinationSpanExporter
 from langflow_otel.export.otlp import LangflowOtlpSpanExporter
 from langflow_otel.export.phoenix import PhoenixSpanExporter
@@ -68,17 +69,17 @@ def build(argument: trace.TracerProvider | None, settings: Settings) -> Pipeline
     """
     destinations = destinations_of(os.environ)
     if argument is not None:
-        return _given(argument, settings)
+        return _given(argument, _maskable(settings))
     provider = _usable_global_provider()
     if provider is not None:
-        return _adopted(provider, destinations, settings)
+        return _adopted(provider, destinations, _maskable(settings))
     if destinations:
         return _own(destinations, settings)
     logger.info(
         "langflow-otel: no destination is set; name one, as OTEL_TRACES_EXPORTER=phoenix, or "
         "install a tracer provider"
     )
-    content = settings.capture_content is True
+    content = _maskable(settings).capture_content is True
     return Pipeline(
         trace.get_tracer_provider(), owned=False, captures_content=content, destinations=()
     )
@@ -94,6 +95,18 @@ def destinations_of(environ: Mapping[str, str]) -> list[str]:
     if any(environ.get(name, "").strip() for name in _OTLP_ENDPOINTS):
         found.append(OTLP)
     return found
+
+
+def _maskable(settings: Settings) -> Settings:
+    """Turn content off where a `mask` is set that exporters made elsewhere would not call."""
+    if settings.mask is None or settings.capture_content is False:
+        return settings
+    logger.warning(
+        "langflow-otel: mask= is called by the exporters that are made here, and the tracer "
+        "provider in use has others; no content is captured (let langflow-otel make the provider, "
+        "or give the mask to an exporter: PhoenixSpanExporter(mask=...))"
+    )
+    return replace(settings, capture_content=False)
 
 
 def _given(provider: trace.TracerProvider, settings: Settings) -> Pipeline:
@@ -118,7 +131,7 @@ def _adopted(provider: TracerProvider, destinations: list[str], settings: Settin
     enrich(provider)
     content = settings.capture_content
     present = PHOENIX in destinations and (PhoenixSpanExporter.made() or _is_phoenix(provider))
-    others = sorted(set(destinations) - set(_own_exporters(content=True)))
+    others = sorted(set(destinations) - set(_own_exporters(settings)))
     if PHOENIX in destinations and not present:
         logger.warning(
             "langflow-otel: phoenix is added to the tracer provider that is installed; without "
@@ -126,7 +139,7 @@ def _adopted(provider: TracerProvider, destinations: list[str], settings: Settin
             "all of them)",
             env.OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT,
         )
-        _add(provider, PHOENIX, PhoenixSpanExporter(content=content is True))
+        _add(provider, PHOENIX, PhoenixSpanExporter(content=content is True, settings=settings))
     elif present and content is None and others:
         logger.warning(
             "langflow-otel: content goes to phoenix and, through OpenTelemetry's own exporters, "
@@ -162,14 +175,14 @@ def _own(destinations: list[str], settings: Settings) -> Pipeline:
     return Pipeline(provider, owned=True, captures_content=content, destinations=tuple(added))
 
 
-def _own_exporters(*, content: bool | None) -> dict[str, Callable[[], SpanExporter]]:
-    plain = partial(LangflowOtlpSpanExporter, content=content is True)
-    phoenix = partial(PhoenixSpanExporter, content=content is not False)
+def _own_exporters(settings: Settings) -> dict[str, Callable[[], SpanExporter]]:
+    plain = partial(LangflowOtlpSpanExporter, settings=settings)
+    phoenix = partial(PhoenixSpanExporter, settings=settings)
     return {PHOENIX: phoenix, OTLP: plain, LANGFLOW_OTLP: plain}
 
 
 def _exporters(destinations: list[str], settings: Settings) -> Iterator[tuple[str, SpanExporter]]:
-    own = _own_exporters(content=settings.capture_content)
+    own = _own_exporters(settings)
     for name in destinations:
         try:
             make = own.get(name)
@@ -186,9 +199,8 @@ def _named(name: str, own: Collection[str], settings: Settings) -> SpanExporter 
     found = entry_points(group=_EXPORTERS, name=name)
     if found:
         exporter: SpanExporter = next(iter(found)).load()()
-        return DestinationSpanExporter(
-            exporter, ai_only=False, content=settings.capture_content is True
-        )
+        policy = ContentPolicy.of(settings, content=settings.capture_content is True)
+        return DestinationSpanExporter(exporter, ai_only=False, content=policy)
     known = sorted({*entry_points(group=_EXPORTERS).names, *own, "none"})
     logger.error(
         "langflow-otel: OTEL_TRACES_EXPORTER names %.80r, which is not installed (there are: %s); "

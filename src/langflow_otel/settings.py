@@ -2,10 +2,13 @@
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
 
 from langflow_otel import environment as env
+from langflow_otel.capture import ALL_CONTENT, Content
 
 logger = logging.getLogger("langflow_otel")
 
@@ -13,6 +16,7 @@ DEFAULT_MAX_VALUE_BYTES = 16 * 1024
 _MAX_VALUE_BYTES_RANGE = range(256, 1024 * 1024 + 1)
 _TRUE = frozenset({"true", "1", "yes", "on"})
 _FALSE = frozenset({"false", "0", "no", "off"})
+_MODES = {"full": "true", "none": "false"}
 _GENAI_CONTENT = {
     "true": True,
     "span_only": True,
@@ -23,6 +27,14 @@ _GENAI_CONTENT = {
 }
 
 
+# What OpenInference hides on model spans, and the kind of content on ours that is the same.
+_OPENINFERENCE = "OPENINFERENCE_"
+_INPUT_OPTIONS = {"hide_inputs", "hide_input_messages", "hide_input_text", "hide_prompts"}
+_OUTPUT_OPTIONS = {"hide_outputs", "hide_output_messages", "hide_output_text", "hide_choices"}
+
+Mask = Callable[[str], str]
+
+
 @dataclass(frozen=True)
 class Settings:
     """How langflow-otel behaves.
@@ -30,37 +42,59 @@ class Settings:
     Attributes:
         capture_content: Whether inputs, outputs, logs and error messages are captured; None
             leaves the choice to the destinations.
+        content: Which kinds of content are captured, where any is.
+        openinference_hides: The options of OpenInference's `TraceConfig` that are on, as
+            `hide_inputs`.
+        capture_vectors: Whether the numbers in vectors are captured.
         max_value_bytes: The most bytes of UTF-8 one captured value may have.
+        hide_components: The types and ids of components whose content is never captured.
+        mask_keys: More names whose values are masked.
+        mask: Called with every text of content before it is sent, returns what is sent instead.
         instrument_langchain: Whether OpenInference's LangChain instrumentor is turned on; None
             means "when it is installed and not disabled".
         replace_tracers: Whether Langflow's own tracers of the same vendors are left out.
     """
 
     capture_content: bool | None = None
+    content: Content = ALL_CONTENT
+    openinference_hides: frozenset[str] = frozenset()
+    capture_vectors: bool = False
     max_value_bytes: int = DEFAULT_MAX_VALUE_BYTES
+    hide_components: tuple[str, ...] = ()
+    mask_keys: tuple[str, ...] = ()
+    mask: Mask | None = None
     instrument_langchain: bool | None = None
     replace_tracers: bool = True
 
     @classmethod
     def from_environment(
-        cls, environ: Mapping[str, str] = os.environ, *, capture_content: bool | None = None
+        cls,
+        environ: Mapping[str, str] = os.environ,
+        arguments: Mapping[str, Any] = MappingProxyType({}),
     ) -> "Settings":
         """Read the settings from `environ`; log a wrong value once and use the safe one.
 
-        `capture_content`, where it is not None, goes before what the environment says.
+        `arguments` are those of `instrument()`: `capture_content` and `mask` go before what the
+        environment says, `hide_components` and `mask_keys` are added to it.
         """
-        if capture_content is None:
-            capture_content = _capture_content(environ)
+        content = _argument(arguments, "capture_content", bool, unusable=False)
+        mask = _argument(arguments, "mask", Callable, unusable=_hide_all)
+        hides = _openinference_hides(environ)
         return cls(
-            capture_content=capture_content,
+            capture_content=_capture_content(environ) if content is None else content,
+            content=_content(environ, hides),
+            openinference_hides=hides,
+            capture_vectors=_is_on(environ, env.OTEL_PYTHON_LANGFLOW_CAPTURE_VECTORS, False),
             max_value_bytes=_max_value_bytes(environ),
+            hide_components=_listed(
+                environ, env.OTEL_PYTHON_LANGFLOW_HIDE_COMPONENTS, arguments, "hide_components"
+            ),
+            mask_keys=_listed(environ, env.OTEL_PYTHON_LANGFLOW_MASK_KEYS, arguments, "mask_keys"),
+            mask=mask,
             instrument_langchain=_boolean(
                 environ, env.OTEL_PYTHON_LANGFLOW_INSTRUMENT_LANGCHAIN, unusable=None
             ),
-            replace_tracers=_boolean(
-                environ, env.OTEL_PYTHON_LANGFLOW_REPLACE_TRACERS, unusable=None
-            )
-            is not False,
+            replace_tracers=_is_on(environ, env.OTEL_PYTHON_LANGFLOW_REPLACE_TRACERS, True),
         )
 
 
@@ -81,8 +115,11 @@ def disabled_instrumentations(environ: Mapping[str, str] = os.environ) -> set[st
 
 
 def _capture_content(environ: Mapping[str, str]) -> bool | None:
-    if environ.get(env.OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT, "").strip():
-        return _boolean(environ, env.OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT, unusable=False)
+    ours = environ.get(env.OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT, "").strip()
+    if ours:
+        mode = _MODES.get(ours.lower(), ours)
+        name = env.OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT
+        return _boolean({name: mode}, name, unusable=False)
     name = env.GENAI_CAPTURE_MESSAGE_CONTENT
     value = environ.get(name, "").strip()
     if not value:
@@ -91,6 +128,62 @@ def _capture_content(environ: Mapping[str, str]) -> bool | None:
         return _GENAI_CONTENT[value.lower()]
     _wrong(name, value, "NO_CONTENT, SPAN_ONLY, EVENT_ONLY, SPAN_AND_EVENT", "no content")
     return False
+
+
+def _content(environ: Mapping[str, str], hides: frozenset[str]) -> Content:
+    def wanted(name: str) -> bool:
+        return _boolean(environ, name, unusable=False) is not False
+
+    return Content(
+        inputs=wanted(env.OTEL_PYTHON_LANGFLOW_CAPTURE_INPUTS) and not hides & _INPUT_OPTIONS,
+        outputs=wanted(env.OTEL_PYTHON_LANGFLOW_CAPTURE_OUTPUTS) and not hides & _OUTPUT_OPTIONS,
+        logs=wanted(env.OTEL_PYTHON_LANGFLOW_CAPTURE_LOGS),
+        exceptions=wanted(env.OTEL_PYTHON_LANGFLOW_CAPTURE_EXCEPTIONS),
+        documents="hide_retrieval_documents" not in hides,
+        tools="hide_llm_tools" not in hides,
+    )
+
+
+def _openinference_hides(environ: Mapping[str, str]) -> frozenset[str]:
+    """Return what `OPENINFERENCE_HIDE_*` hides; a wrong value, which theirs ignores, does, too."""
+    return frozenset(
+        name.removeprefix(_OPENINFERENCE).lower()
+        for name in environ
+        if name.startswith(f"{_OPENINFERENCE}HIDE_") and _boolean(environ, name, unusable=True)
+    )
+
+
+def _listed(
+    environ: Mapping[str, str], variable: str, arguments: Mapping[str, Any], name: str
+) -> tuple[str, ...]:
+    """Return what the variable and the argument list, together."""
+    given = _argument(arguments, name, Iterable, unusable=()) or ()
+    listed = [
+        *environ.get(variable, "").split(","),
+        *([given] if isinstance(given, str) else given),
+    ]
+    return tuple(dict.fromkeys(str(item).strip() for item in listed if str(item).strip()))
+
+
+def _argument(arguments: Mapping[str, Any], name: str, kind: Any, *, unusable: Any) -> Any:
+    value = arguments.get(name)
+    if value is None or isinstance(value, kind):
+        return value
+    _wrong(f"instrument({name}=…)", type(value).__name__, _KINDS[kind], _SAFE[name])
+    return unusable
+
+
+def _hide_all(_: str) -> str:
+    return "<hidden: mask= is not a function>"
+
+
+_KINDS = {bool: "True, False, None", Callable: "a function of a text", Iterable: "a list of texts"}
+_SAFE = {
+    "capture_content": "False",
+    "mask": "one that hides all content",
+    "hide_components": "none",
+    "mask_keys": "none",
+}
 
 
 def _max_value_bytes(environ: Mapping[str, str]) -> int:
@@ -115,6 +208,11 @@ def _boolean(environ: Mapping[str, str], name: str, *, unusable: bool | None) ->
         return False
     _wrong(name, value, "true, false", "the default" if unusable is None else str(unusable).lower())
     return unusable
+
+
+def _is_on(environ: Mapping[str, str], name: str, default: bool) -> bool:  # noqa: FBT001
+    value = _boolean(environ, name, unusable=None)
+    return default if value is None else value
 
 
 def _wrong(name: str, value: str, allowed: str, used: str) -> None:

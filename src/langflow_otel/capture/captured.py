@@ -1,9 +1,13 @@
-"""One value in, one bounded text out."""
+"""One value in, one bounded, masked text out."""
 
 from typing import Any, NamedTuple
 
 import orjson
 
+from langflow_otel.capture.blobs import LONG, note_of_base64, without_data_urls
+from langflow_otel.capture.masker import Masker
+from langflow_otel.capture.names import SecretNames
+from langflow_otel.capture.secrets import RunSecrets
 from langflow_otel.capture.snapshot import Snapshot
 from langflow_otel.capture.types import message_text
 
@@ -11,6 +15,7 @@ TEXT = "text/plain"
 JSON = "application/json"
 _CUT = "… [cut]"
 _OPTIONS = orjson.OPT_NON_STR_KEYS
+_BEYOND_CUT = 256
 
 
 def label(text: str, limit: int = 256) -> str:
@@ -20,11 +25,19 @@ def label(text: str, limit: int = 256) -> str:
 
 
 class Captured(NamedTuple):
-    """A captured value: its text, the text's mime type, and whether something was cut off."""
+    """A captured value.
+
+    Attributes:
+        text: What is shown of it.
+        mime_type: `text/plain` or `application/json`.
+        truncated: Whether something was cut off.
+        length: How many characters a text had before it was cut; None where that is not known.
+    """
 
     text: str
     mime_type: str
     truncated: bool
+    length: int | None = None
 
     def as_json(self) -> str:
         """Return the text as JSON, whatever its mime type."""
@@ -32,16 +45,40 @@ class Captured(NamedTuple):
 
 
 class Capture:
-    """Turns values into text of at most `max_bytes` bytes of UTF-8; nothing when not enabled."""
+    """Turns values into masked text of at most `max_bytes` bytes of UTF-8.
 
-    def __init__(self, *, enabled: bool, max_bytes: int) -> None:
-        """Capture values of at most `max_bytes` bytes each, if `enabled`."""
-        self.enabled = enabled
+    Args:
+        max_bytes: The most bytes of UTF-8 that one text may have.
+        names: What tells the names of secrets.
+        vectors: Whether vectors are shown; else only how long they are.
+        secrets: The secrets of the run that is captured.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_bytes: int,
+        names: SecretNames | None = None,
+        vectors: bool = False,
+        secrets: RunSecrets | None = None,
+    ) -> None:
+        """See the class."""
         self.max_bytes = max_bytes
+        self._vectors = vectors
+        self.masker = Masker(names or SecretNames(), secrets)
+
+    @property
+    def secrets(self) -> RunSecrets:
+        """The secrets of the run."""
+        return self.masker.secrets
+
+    def of(self, secrets: RunSecrets) -> "Capture":
+        """Return the capture of one run, with the secrets of that."""
+        return self._with(self.max_bytes, secrets)
 
     def part(self, share: int) -> "Capture":
         """Return a capture whose values may have a `share`-th of the bytes, 256 at least."""
-        return Capture(enabled=self.enabled, max_bytes=max(self.max_bytes // share, 256))
+        return self._with(max(self.max_bytes // share, 256), self.secrets)
 
     def value(self, value: Any) -> Captured:
         """Capture any value: a text, or what is read as one, as text; the rest as JSON."""
@@ -50,13 +87,25 @@ class Capture:
             return self.text(text)
         captured = self.json(value)
         if captured.text.startswith('"'):
-            return Captured(orjson.loads(captured.text), TEXT, captured.truncated)
+            return captured._replace(text=orjson.loads(captured.text), mime_type=TEXT)
         return captured
 
     def text(self, text: str) -> Captured:
-        """Capture a text as it is, cut where it is too long."""
-        cut, truncated = self._fit(text)
-        return Captured(cut, TEXT, truncated)
+        """Capture a text, cut where it is too long."""
+        length = len(text)
+        # More than may be shown: a secret is found only where it is read to its end.
+        room = self.max_bytes + max(_BEYOND_CUT, self.secrets.longest)
+        shown, left_over = text[:room], max(length - room, 0)
+        if length >= LONG:
+            note = note_of_base64(text)
+            if note is not None:
+                return Captured(note, TEXT, truncated=False)
+            if ";base64," in shown:
+                shown, left_over = without_data_urls(text, room)
+        shown = self.masker.json(shown) if not left_over else self.masker.text(shown)
+        cut, truncated = self._fit(shown)
+        truncated = truncated or left_over > 0
+        return Captured(cut, TEXT, truncated, length if truncated else None)
 
     def json(self, value: Any) -> Captured:
         """Capture a value as JSON; where it is too long it is cut so that it stays valid JSON."""
@@ -64,10 +113,9 @@ class Capture:
         # A character may take up to six bytes as JSON, so what was read within the budget may
         # still be too long when written: then less is read.
         for _ in range(4):
-            snapshot = Snapshot(budget)
-            written = orjson.dumps(snapshot.take(value), option=_OPTIONS)
+            written, truncated = self._written(value, budget)
             if len(written) <= self.max_bytes:
-                return Captured(written.decode(), JSON, snapshot.truncated)
+                return Captured(written.decode(), JSON, truncated)
             budget = budget * self.max_bytes // (len(written) + 1) * 9 // 10
         return Captured(f'"{_CUT}"', JSON, truncated=True)
 
@@ -85,10 +133,27 @@ class Capture:
             texts.append(text)
         return Captured("{" + ",".join(texts) + "}", JSON, truncated)
 
+    def _written(self, value: Any, budget: int) -> tuple[bytes, bool]:
+        try:
+            return self._masked(value, budget, checked=False)
+        except orjson.JSONEncodeError:
+            return self._masked(value, budget, checked=True)
+
+    def _masked(self, value: Any, budget: int, *, checked: bool) -> tuple[bytes, bool]:
+        snapshot = Snapshot(budget, self.masker, vectors=self._vectors, checked=checked)
+        taken = snapshot.take(value)
+        if snapshot.suspects():
+            taken = self.masker.tree(taken)
+        return orjson.dumps(taken, option=_OPTIONS), snapshot.truncated
+
     def _fit(self, text: str) -> tuple[str, bool]:
-        sliced = text[: self.max_bytes]
-        data = sliced.encode("utf-8", "replace")
-        if len(sliced) == len(text) and len(data) <= self.max_bytes:
+        data = text.encode("utf-8", "replace")
+        if len(data) <= self.max_bytes:
             return (text if text.isascii() else data.decode()), False
         room = self.max_bytes - len(_CUT.encode())
         return data[:room].decode("utf-8", "ignore") + _CUT, True
+
+    def _with(self, max_bytes: int, secrets: RunSecrets) -> "Capture":
+        return Capture(
+            max_bytes=max_bytes, names=self.masker.names, vectors=self._vectors, secrets=secrets
+        )

@@ -1,16 +1,16 @@
 """What every destination does with a batch: select, re-root, translate, send."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from opentelemetry.trace import SpanContext, Status, StatusCode
+from opentelemetry.trace import SpanContext
 
 from langflow_otel import attributes as names
 from langflow_otel.enrich import is_ai_scope
+from langflow_otel.export.content import ContentPolicy
 
 
 class DestinationSpanExporter(SpanExporter):
@@ -19,10 +19,10 @@ class DestinationSpanExporter(SpanExporter):
     Args:
         exporter: The exporter that sends.
         ai_only: Send AI spans only, and make them whole traces of their own (see `reroot`).
-        content: Send content; without it inputs, outputs, messages and error texts are removed.
+        content: What content is sent, and how it is masked.
     """
 
-    def __init__(self, exporter: SpanExporter, *, ai_only: bool, content: bool) -> None:
+    def __init__(self, exporter: SpanExporter, *, ai_only: bool, content: ContentPolicy) -> None:
         """See the class."""
         self._exporter = exporter
         self._ai_only = ai_only
@@ -30,6 +30,7 @@ class DestinationSpanExporter(SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send those of `spans` that this destination is meant to have."""
+        self._content.begin_batch()
         selected = [self._translated(span) for span in spans if self._selects(span)]
         return self._exporter.export(selected) if selected else SpanExportResult.SUCCESS
 
@@ -49,29 +50,18 @@ class DestinationSpanExporter(SpanExporter):
         return not self._ai_only or is_ai_scope(span.instrumentation_scope)
 
     def _translated(self, span: ReadableSpan) -> ReadableSpan:
-        attributes = dict(span.attributes or {})
-        mark = attributes.pop(names.EXPORT_PARENT, None)
-        parent = reroot(span, mark) if self._ai_only else span.parent
-        events: Sequence[Event] = span.events
-        status = span.status
-        if not self._content:
-            ai = is_ai_scope(span.instrumentation_scope)
-            attributes = without_content(attributes, ai=ai)
-            events = [
-                Event(event.name, without_content(event.attributes or {}, ai=ai), event.timestamp)
-                for event in events
-            ]
-            status = _without_text(status, attributes)
+        shown = self._content.shown(span)
+        mark = shown.attributes.pop(names.EXPORT_PARENT, None)
         return ReadableSpan(
-            name=span.name,
+            name=shown.name,
             context=span.get_span_context(),
-            parent=parent,
+            parent=reroot(span, mark) if self._ai_only else span.parent,
             resource=self.resource(span.resource),
-            attributes=attributes,
-            events=events,
+            attributes=shown.attributes,
+            events=shown.events,
             links=span.links,
             kind=span.kind,
-            status=status,
+            status=shown.status,
             start_time=span.start_time,
             end_time=span.end_time,
             instrumentation_scope=span.instrumentation_scope,
@@ -107,28 +97,3 @@ def reroot(span: ReadableSpan, mark: Any) -> SpanContext | None:
         trace_flags=span.parent.trace_flags,
         trace_state=span.parent.trace_state,
     )
-
-
-def without_content(attributes: Mapping[str, Any], *, ai: bool) -> dict[str, Any]:
-    """Return those of `attributes` that carry no content.
-
-    `ai` says that they are of an AI span, of which only what is known to be harmless is kept.
-    """
-    if ai:
-        safe = names.SAFE_PREFIXES
-        return {name: value for name, value in attributes.items() if name.startswith(safe)}
-    return {
-        name: _without_query(str(value)) if name in names.ADDRESSES else value
-        for name, value in attributes.items()
-        if name != names.URL_QUERY and not name.startswith(names.CONTENT_PREFIXES)
-    }
-
-
-def _without_query(address: str) -> str:
-    return re.sub(r"//[^@/]*@", "//", re.split(r"[?#]", address, maxsplit=1)[0])
-
-
-def _without_text(status: Status, attributes: Mapping[str, Any]) -> Status:
-    if status.status_code is not StatusCode.ERROR:
-        return status
-    return Status(StatusCode.ERROR, str(attributes.get(names.ERROR_TYPE, "error")))

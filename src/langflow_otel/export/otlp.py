@@ -10,9 +10,10 @@ import os
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace.export import SpanExporter
 
+from langflow_otel.export.content import ContentPolicy
 from langflow_otel.export.destination import DestinationSpanExporter
 from langflow_otel.guard import logger
-from langflow_otel.settings import Settings
+from langflow_otel.settings import Mask, Settings
 
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _GRPC = "opentelemetry.exporter.otlp.proto.grpc.trace_exporter"
@@ -26,13 +27,23 @@ class LangflowOtlpSpanExporter(DestinationSpanExporter):
     Args:
         content: Whether inputs, outputs, messages and error texts are sent too. Default: only
             where `OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT` is `true`.
+        mask: Called with every text of content; returns what is sent instead.
+        settings: Instead of what the environment and `mask` say.
     """
 
-    def __init__(self, *, content: bool | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        content: bool | None = None,
+        mask: Mask | None = None,
+        settings: Settings | None = None,
+    ) -> None:
         """See the class."""
+        settings = settings or Settings.from_environment(arguments={"mask": mask})
         if content is None:
-            content = Settings.from_environment().capture_content is True
-        super().__init__(_exporter(), ai_only=False, content=content)
+            content = settings.capture_content is True
+        policy = ContentPolicy.of(settings, content=content)
+        super().__init__(_exporter(), ai_only=False, content=policy)
 
 
 def _exporter() -> SpanExporter:

@@ -19,9 +19,10 @@ from opentelemetry.sdk.trace.export import SpanExporter
 from opentelemetry.util.re import parse_env_headers
 
 from langflow_otel import environment as env
+from langflow_otel.export.content import ContentPolicy
 from langflow_otel.export.destination import DestinationSpanExporter, NullSpanExporter
 from langflow_otel.export.http import session
-from langflow_otel.settings import Settings
+from langflow_otel.settings import Mask, Settings
 
 logger = logging.getLogger("langflow_otel")
 
@@ -46,6 +47,8 @@ class PhoenixSpanExporter(DestinationSpanExporter):
         project_name: Default: `PHOENIX_PROJECT_NAME`, else the resource's service name, else
             `langflow`. A resource that names a project itself (`openinference.project.name`)
             keeps it.
+        mask: Called with every text of content; returns what is sent instead.
+        settings: Instead of what the environment and `mask` say.
     """
 
     _made: ClassVar["weakref.WeakSet[PhoenixSpanExporter]"] = weakref.WeakSet()
@@ -58,13 +61,17 @@ class PhoenixSpanExporter(DestinationSpanExporter):
         project_name: str | None = None,
         *,
         content: bool | None = None,
+        mask: Mask | None = None,
+        settings: Settings | None = None,
     ) -> None:
         """See the class."""
         address = traces_endpoint(endpoint or os.environ.get(env.PHOENIX_COLLECTOR_ENDPOINT))
         exporter = _exporter(address, _headers(api_key, headers))
+        settings = settings or Settings.from_environment(arguments={"mask": mask})
         if content is None:
-            content = Settings.from_environment().capture_content is not False
-        super().__init__(exporter, ai_only=True, content=content)
+            content = settings.capture_content is not False
+        policy = ContentPolicy.of(settings, content=content)
+        super().__init__(exporter, ai_only=True, content=policy)
         self._project = project_name or os.environ.get(env.PHOENIX_PROJECT_NAME, "").strip()
         self._resources: tuple[Resource | None, Resource] = (None, Resource({}))
         self._made.add(self)

@@ -4,11 +4,13 @@ Each row of the table names a module, a function in it, and what is wrapped arou
 the module is imported. What a version of Langflow does not have is skipped.
 """
 
+from langflow_otel.capture import SecretNames
 from langflow_otel.pipeline import Pipeline
 from langflow_otel.seams.component import ComponentSeam
 from langflow_otel.seams.flow import FlowSeam
 from langflow_otel.seams.langchain import turn_on_langchain
 from langflow_otel.seams.patches import Patches
+from langflow_otel.seams.secrets import SecretSeam
 from langflow_otel.seams.tool import ToolSeam
 from langflow_otel.seams.vendors import VendorSeam
 from langflow_otel.settings import Settings
@@ -19,12 +21,15 @@ __all__ = ["Patches", "install"]
 _GRAPH = "lfx.graph.graph.base"
 _COMPONENT = "lfx.custom.custom_component.component"
 _TRACING = "langflow.services.tracing.service"
+_VARIABLES = "langflow.services.variable"
+_VARIABLE = "langflow.services.database.models.variable.model"
 
 
 def install(tracer: LangflowTracer, pipeline: Pipeline, settings: Settings) -> Patches:
     """Wrap every seam, now or when its module is imported; `Patches.remove` undoes it all."""
     flow, component, tool = FlowSeam(tracer), ComponentSeam(tracer), ToolSeam(tracer)
     vendors = VendorSeam(pipeline.destinations, settings)
+    secrets = SecretSeam(SecretNames(settings.mask_keys).hides)
     patches = Patches()
     for module, function, wrapper in (
         (_GRAPH, "Graph.flow_execution_span", flow.execution_span),
@@ -43,6 +48,9 @@ def install(tracer: LangflowTracer, pipeline: Pipeline, settings: Settings) -> P
         (_COMPONENT, "Component.log", component.log),
         ("lfx.base.tools.component_tool", "ComponentToolkit.get_tools", tool.get_tools),
         ("lfx.base.tools.component_tool", "disambiguate_tool_names", tool.rename),
+        (_VARIABLES + ".service", "DatabaseVariableService.get_variable", secrets.variable),
+        (_VARIABLES + ".kubernetes", "KubernetesSecretService.get_variable", secrets.variable),
+        ("lfx.interface.initialize.loading", "load_from_env_vars", secrets.from_environment),
         (_TRACING, "TracingService._initialize_arize_phoenix_tracer", vendors.phoenix),
     ):
         patches.wrap(module, function, wrapper)
@@ -50,6 +58,8 @@ def install(tracer: LangflowTracer, pipeline: Pipeline, settings: Settings) -> P
     # of the instrumentor cannot meet a half-imported one.
     patches.when_imported(
         _GRAPH,
-        lambda: turn_on_langchain(pipeline.provider, settings, content=tracer.capture.enabled),
+        lambda _: turn_on_langchain(pipeline.provider, settings, content=pipeline.captures_content),
     )
+    if pipeline.captures_content:
+        patches.when_imported(_VARIABLE, secrets.watch_types)
     return patches

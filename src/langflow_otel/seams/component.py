@@ -7,17 +7,20 @@ from typing import Any
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
 from langflow_otel import attributes as names
+from langflow_otel.capture import MASK, HiddenComponents
 from langflow_otel.capture.types import carries_stream, class_names
 from langflow_otel.context import current_component, current_tool
 from langflow_otel.guard import safely
 from langflow_otel.seams.langflow import (
     component_of,
     failure_of,
+    fields_fed_by,
     inputs_of,
     kind_of,
     model_of,
     outputs_of,
 )
+from langflow_otel.seams.secrets import gather, gather_all
 from langflow_otel.spans import ActiveSpan, ComponentSpan, LangflowTracer
 
 _ANSWERS = frozenset({"str", "Message", "Data", "JSON"})
@@ -53,15 +56,15 @@ class ComponentSeam:
         finally:
             safely(span.end)
 
-    @staticmethod
     def inputs(
+        self,
         wrapped: Callable[..., Any],
         component: Any,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
         """Capture what the component runs with, once its variables are resolved."""
-        safely(_record_inputs, component)
+        safely(_record_inputs, component, self._tracer.hidden)
         return wrapped(*args, **kwargs)
 
     @staticmethod
@@ -79,7 +82,10 @@ class ComponentSeam:
     def _begin(self, graph: Any, vertex_id: Any) -> ComponentSpan | None:
         if not is_instrumentation_enabled():
             return None
-        span = self._tracer.component(component_of(graph, graph.get_vertex(vertex_id)))
+        vertex = graph.get_vertex(vertex_id)
+        span = self._tracer.component(component_of(graph, vertex, self._tracer.hidden))
+        if span.capture.secrets.wanted:
+            safely(gather_all, graph, span.capture.secrets)
         span.attach()
         return span
 
@@ -91,10 +97,15 @@ def _span_of(component: Any) -> ComponentSpan | None:
     return span if own else None
 
 
-def _record_inputs(component: Any) -> None:
+def _record_inputs(component: Any, hidden: HiddenComponents) -> None:
     span = _span_of(component)
-    if span is not None and span.captures:
-        span.record_inputs(inputs_of(component))
+    if span is None:
+        return
+    if span.capture.secrets.wanted:
+        gather(component, span.capture.secrets)
+    if span.content.inputs:
+        fed = fields_fed_by(component, hidden) if hidden else ()
+        span.record_inputs({**inputs_of(component), **dict.fromkeys(fed, MASK)})
 
 
 def _record_log(component: Any) -> None:

@@ -15,7 +15,10 @@ _MODULE = "openinference.instrumentation.langchain"
 def turn_on_langchain(
     provider: TracerProvider, settings: Settings, *, content: bool
 ) -> Callable[[], None] | None:
-    """Instrument LangChain on `provider`; return what undoes it, None where nothing was done."""
+    """Instrument LangChain on `provider`; return what undoes it, None where nothing was done.
+
+    Without `content` it hides all it can; with it, what the settings say.
+    """
     wanted = settings.instrument_langchain
     if wanted is None:
         wanted = not {"langchain", "*"} & disabled_instrumentations()
@@ -36,10 +39,19 @@ def turn_on_langchain(
     instrumentor = LangChainInstrumentor()
     if instrumentor.is_instrumented_by_opentelemetry:
         return None
-    hidden = {} if content else dict.fromkeys(_hiding_options(TraceConfig), True)
+    options = _hiding_options(TraceConfig)
+    hidden = dict.fromkeys([o for o in options if not content or _hides(settings, o)], True)
     instrumentor.instrument(tracer_provider=provider, config=TraceConfig(**hidden))
     undo: Callable[[], None] = instrumentor.uninstrument
     return undo
+
+
+def _hides(settings: Settings, option: str) -> bool:
+    if option in settings.openinference_hides:
+        return True
+    if option in {"hide_inputs", "hide_embeddings_text", "hide_llm_invocation_parameters"}:
+        return not settings.content.inputs
+    return option == "hide_outputs" and not settings.content.outputs
 
 
 def _hiding_options(config: type) -> list[str]:

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from langflow_otel import attributes as names
-from langflow_otel.capture import MASK, is_secret, label
+from langflow_otel.capture import MASK, HiddenComponents, is_secret, label
 from langflow_otel.capture.types import class_names
 from langflow_otel.context import identity
 from langflow_otel.spans import Component, Failure, Flow
@@ -65,13 +65,14 @@ def flow_of(graph: Any, session_id: str | None = None) -> Flow:
     )
 
 
-def component_of(graph: Any, vertex: Any) -> Component:
+def component_of(graph: Any, vertex: Any, hidden: HiddenComponents) -> Component:
     """Describe the component that `vertex` is going to run."""
     run = identity()
+    kind = type_of(vertex)
     upstream = sorted({label(edge.source_id) for edge in vertex.incoming_edges})
     return Component(
         id=label(vertex.id),
-        type=text(vertex.data.get("type")) or text(vertex.vertex_type) or "",
+        type=kind,
         display_name=label(vertex.display_name or vertex.id),
         kind=kind_of(vertex),
         upstream=tuple(upstream[:_MAX_UPSTREAM]),
@@ -79,7 +80,25 @@ def component_of(graph: Any, vertex: Any) -> Component:
         is_output=bool(vertex.is_output),
         session_id=run.get(names.SESSION_ID) or text(getattr(graph, "session_id", None)),
         user_id=run.get(names.USER_ID) or _user_of(graph),
+        hidden=hidden.hide(kind, vertex.id),
     )
+
+
+def type_of(vertex: Any) -> str:
+    """Return the type of the component behind `vertex`, as `ChatInput`."""
+    return text(vertex.data.get("type")) or text(vertex.vertex_type) or ""
+
+
+def fields_fed_by(component: Any, hidden: HiddenComponents) -> list[str]:
+    """Return the fields of `component` whose values come out of a component that is hidden."""
+    vertex = vars(component).get("_vertex")
+    if vertex is None:
+        return []
+    return [
+        edge.target_param
+        for edge in vertex.incoming_edges
+        if hidden.hide(type_of(vertex.graph.get_vertex(edge.source_id)), edge.source_id)
+    ]
 
 
 def kind_of(vertex: Any) -> str:

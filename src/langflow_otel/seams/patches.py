@@ -26,15 +26,17 @@ class Patches:
             lambda imported: self._hook(self._apply, imported, function, wrapper), module
         )
 
-    def when_imported(self, module: str, action: Callable[[], Callable[[], None] | None]) -> None:
-        """Run `action` as soon as `module` is there; what it returns undoes it."""
+    def when_imported(
+        self, module: str, action: Callable[[Any], Callable[[], None] | None]
+    ) -> None:
+        """Run `action` on `module` as soon as that is there; what it returns undoes it."""
 
-        def act() -> None:
-            undo = action()
+        def act(imported: Any) -> None:
+            undo = action(imported)
             if undo is not None:
                 self._undo.append(undo)
 
-        wrapt.register_post_import_hook(lambda _: self._hook(act), module)
+        wrapt.register_post_import_hook(lambda imported: self._hook(act, imported), module)
 
     def remove(self) -> None:
         """Take every wrapping off.

@@ -41,19 +41,20 @@ class ToolSeam:
 
     def _trace_all(self, tools: Iterable[Any], kit: Any) -> None:
         component_id = label(str(kit.component.get_id()))
+        hidden = self._tracer.hidden.hide(getattr(kit.component, "name", "") or "", component_id)
         for tool in tools:
-            self._trace(tool, component_id)
+            self._trace(tool, component_id, hidden=hidden)
 
     def _trace_copies(self, tools: Iterable[Any]) -> None:
         for tool in tools:
             for function in (getattr(tool, "func", None), getattr(tool, "coroutine", None)):
                 call = getattr(function, "langflow_otel_call", None)
                 if call is not None and call.tool is not tool:
-                    self._trace(tool, call.component_id)
+                    self._trace(tool, call.component_id, hidden=call.hidden)
                     break
 
-    def _trace(self, tool: Any, component_id: str) -> None:
-        call = ToolCall(self._tracer, tool, component_id)
+    def _trace(self, tool: Any, component_id: str, *, hidden: bool) -> None:
+        call = ToolCall(self._tracer, tool, component_id, hidden=hidden)
         for field, around in (("func", call.around), ("coroutine", call.around_coroutine)):
             function = getattr(tool, field, None)
             if function is not None:
@@ -65,9 +66,12 @@ class ToolSeam:
 class ToolCall:
     """Wraps the functions of one tool, in closures: LangChain copies and inspects them."""
 
-    def __init__(self, tracer: LangflowTracer, tool: Any, component_id: str) -> None:
+    def __init__(
+        self, tracer: LangflowTracer, tool: Any, component_id: str, *, hidden: bool
+    ) -> None:
         """Trace calls of `tool`, which component `component_id` provides."""
         self._tracer = tracer
+        self.hidden = hidden
         self.tool = tool
         self.component_id = component_id
 
@@ -119,6 +123,7 @@ class ToolCall:
             arguments={**{str(index): value for index, value in enumerate(args)}, **kwargs},
             component_id=self.component_id,
             existing=_langchain_span(name),
+            hidden=self.hidden,
         )
         span.attach()
         return span

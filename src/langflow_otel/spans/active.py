@@ -11,7 +11,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span, Status, StatusCode
 
 from langflow_otel import attributes as names
-from langflow_otel.capture import Capture, Captured, label
+from langflow_otel.capture import NO_CONTENT, Capture, Captured, Content, label
 from langflow_otel.guard import safely
 
 _MAX_FRAMES = 30
@@ -40,21 +40,18 @@ class ActiveSpan:
     #: A flow does not: its component has.
     records_exception = True
 
-    def __init__(self, span: Span, capture: Capture) -> None:
-        """Take charge of a started span."""
+    def __init__(self, span: Span, capture: Capture, content: Content) -> None:
+        """Take charge of a started span; `content` is captured with `capture`."""
         self.span = span
         self.capture = capture
         self.recording = span.is_recording()
+        # Nothing is captured for a span that nobody records.
+        self.content = content if self.recording else NO_CONTENT
         self.context: Context = otel_context.get_current()
         self._token: Token[Context] | None = None
         self._failure: Failure | None = None
         self._ended = False
         self._logs = 0
-
-    @property
-    def captures(self) -> bool:
-        """Whether content is wanted: nothing is captured for a span that nobody records."""
-        return self.recording and self.capture.enabled
 
     def attach(self) -> None:
         """Make the span current here; `detach` must follow in the same task or thread."""
@@ -81,6 +78,8 @@ class ActiveSpan:
         self.span.set_attribute(names.INPUT_MIME_TYPE, captured.mime_type)
         if captured.truncated:
             self.span.set_attribute(names.INPUT_TRUNCATED, True)
+            if captured.length is not None:
+                self.span.set_attribute(names.INPUT_LENGTH, captured.length)
 
     def set_output(self, captured: Captured) -> None:
         """Set the output."""
@@ -88,6 +87,8 @@ class ActiveSpan:
         self.span.set_attribute(names.OUTPUT_MIME_TYPE, captured.mime_type)
         if captured.truncated:
             self.span.set_attribute(names.OUTPUT_TRUNCATED, True)
+            if captured.length is not None:
+                self.span.set_attribute(names.OUTPUT_LENGTH, captured.length)
 
     def record_log(self, name: str, kind: str, message: Any) -> None:
         """Record a line that a component logged; only so many, an agent logs without end."""
@@ -98,8 +99,8 @@ class ActiveSpan:
             self.span.set_attribute(names.LOGS_DROPPED, self._logs - _MAX_LOGS)
             return
         event = {names.LOG_TYPE: label(kind)}
-        if self.capture.enabled:
-            event[names.LOG_NAME] = label(name)
+        if self.content.logs:
+            event[names.LOG_NAME] = self.capture.text(label(name)).text
             event[names.LOG_MESSAGE] = self.capture.part(_MAX_LOGS).value(message).text
         self.span.add_event(names.LOG_EVENT, event)
 
@@ -137,7 +138,7 @@ class ActiveSpan:
         if failure is None or failure.status != names.STATUS_ERROR:
             return
         event = {names.EXCEPTION_TYPE: failure.type}
-        if self.capture.enabled:
+        if self.content.exceptions:
             message = self.capture.text(_text_of(failure.error)).text
             self.span.set_status(Status(StatusCode.ERROR, message or failure.type))
             stack = f"{_stack_of(failure.error)}\n{failure.type}: {message}"

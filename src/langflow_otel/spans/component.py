@@ -8,7 +8,7 @@ from opentelemetry.trace import Span
 
 from langflow_otel import attributes as names
 from langflow_otel import context as run_context
-from langflow_otel.capture import Capture
+from langflow_otel.capture import Capture, Content
 from langflow_otel.spans.active import ActiveSpan, Failure
 
 
@@ -25,6 +25,7 @@ class Component:
     is_output: bool = False
     session_id: str | None = None
     user_id: str | None = None
+    hidden: bool = False
 
     def attributes(self) -> dict[str, Any]:
         """Return what identifies the component, by attribute name."""
@@ -44,6 +45,8 @@ class Component:
             known[names.SESSION_ID] = self.session_id
         if self.user_id:
             known[names.USER_ID] = self.user_id
+        if self.hidden:
+            known[names.CONTENT_HIDDEN] = True
         return known
 
 
@@ -52,9 +55,11 @@ class ComponentSpan(ActiveSpan):
 
     status_attribute = names.COMPONENT_STATUS
 
-    def __init__(self, span: Span, capture: Capture, component: Component) -> None:
+    def __init__(
+        self, span: Span, capture: Capture, content: Content, component: Component
+    ) -> None:
         """Take charge of the started span of `component`."""
-        super().__init__(span, capture)
+        super().__init__(span, capture, content)
         self.component = component
         self.model_was_called = False
         #: Spans of other instrumentors below this one that are under way, by their id.
@@ -70,6 +75,11 @@ class ComponentSpan(ActiveSpan):
             session_id=component.session_id,
             user_id=component.user_id,
         )
+
+    @property
+    def hidden(self) -> bool:
+        """Whether the content of the component is never captured."""
+        return self.component.hidden
 
     def mark_cached(self) -> None:
         """Say that the component did not run: its frozen result was used."""
@@ -90,19 +100,28 @@ class ComponentSpan(ActiveSpan):
 
     def record_inputs(self, inputs: Mapping[str, Any]) -> None:
         """Capture the inputs the component runs with."""
-        if inputs and self.captures:
+        if inputs and self.content.inputs:
             self.set_input(self.capture.json(dict(inputs)))
 
     def record_outputs(self, outputs: Mapping[str, Any], *, answered: bool) -> None:
         """Capture what came out; `answered` says that a model's answer is among it."""
         self._answered = answered
-        if not (outputs and self.captures):
+        # What comes out where a flow begins is what the flow was given.
+        given = self.component.is_input
+        if not outputs or not (self.content.outputs or (given and self.content.inputs)):
             return
         only = next(iter(outputs.values())) if len(outputs) == 1 else dict(outputs)
         captured = self.capture.value(only)
-        self.set_output(captured)
+        if self._shows_outputs():
+            self.set_output(captured)
         if self._flow is not None:
             self._flow.note(self.component, captured)
+
+    def _shows_outputs(self) -> bool:
+        content = self.content
+        if self.component.is_input and not content.inputs:
+            return False
+        return content.outputs and (content.documents or self._kind != names.KIND_RETRIEVER)
 
     def record_model(
         self,
@@ -130,7 +149,12 @@ class ComponentSpan(ActiveSpan):
     def fail(self, failure: Failure) -> None:
         """Note what went wrong, for the flow too: some of its drivers swallow the error."""
         super().fail(failure)
-        if self._flow is not None and failure.status == names.STATUS_ERROR:
+        if failure.status != names.STATUS_ERROR:
+            return
+        if self.hidden:
+            # The flow, and whatever else it passes through, would tell what it says.
+            self.capture.secrets.add(str(failure.error))
+        if self._flow is not None:
             self._flow.fail(failure)
 
     def _before_end(self) -> None:

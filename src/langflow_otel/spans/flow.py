@@ -7,7 +7,7 @@ from opentelemetry.trace import Span
 
 from langflow_otel import attributes as names
 from langflow_otel import context as run_context
-from langflow_otel.capture import Capture, Captured
+from langflow_otel.capture import Capture, Captured, Content
 from langflow_otel.spans.active import ActiveSpan
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ class FlowSpan(ActiveSpan):
     status_attribute = names.FLOW_STATUS
     records_exception = False
 
-    def __init__(self, span: Span, capture: Capture, flow: Flow) -> None:
+    def __init__(self, span: Span, capture: Capture, content: Content, flow: Flow) -> None:
         """Take charge of the started span of `flow`."""
-        super().__init__(span, capture)
+        super().__init__(span, capture, content)
         self.context = run_context.inside(
             span, flow=self, session_id=flow.session_id, user_id=flow.user_id
         )
@@ -83,9 +83,9 @@ class FlowSpan(ActiveSpan):
             self._chat_output = output if chat else self._chat_output
 
     def _before_end(self) -> None:
-        if self._inputs:
+        if self._inputs and self.content.inputs:
             self.set_input(self._chat_input or self._joined(self._inputs))
-        if self._outputs:
+        if self._outputs and self.content.outputs:
             self.set_output(self._chat_output or self._joined(self._outputs))
 
     def _joined(self, parts: dict[str, tuple[str, Captured]]) -> Captured:

@@ -11,7 +11,7 @@ from opentelemetry.trace import Link, Span, Tracer
 
 from langflow_otel import attributes as names
 from langflow_otel import context as run_context
-from langflow_otel.capture import Capture
+from langflow_otel.capture import NO_CONTENT, Capture, Content, HiddenComponents, secrets_of
 from langflow_otel.spans.component import Component, ComponentSpan
 from langflow_otel.spans.flow import DEFAULT_FLOW_NAME, Flow, FlowSpan
 from langflow_otel.spans.tool import ToolSpan
@@ -24,15 +24,19 @@ class LangflowTracer:
         self,
         tracer: Tracer,
         capture: Capture,
+        content: Content,
+        hidden: HiddenComponents,
         late_enrichment: Callable[[], bool] | None = None,
     ) -> None:
-        """Start spans with `tracer`; capture content as `capture` says.
+        """Start spans with `tracer`; capture `content` with `capture`, but not of `hidden`.
 
         `late_enrichment` is called at the start of each flow until it returns True.
         """
         self._tracer = tracer
         self._late_enrichment = late_enrichment
-        self.capture = capture
+        self._capture = capture
+        self._content = content
+        self.hidden = hidden
         #: Off after `uninstrument`, for the tools that are still about.
         self.active = True
 
@@ -47,12 +51,13 @@ class LangflowTracer:
             links=links,
             attributes={names.SPAN_KIND: names.KIND_CHAIN, **flow.attributes()},
         )
-        return FlowSpan(span, self.capture, flow)
+        return FlowSpan(span, self._capture_of(span), self._content, flow)
 
     def component(self, component: Component) -> ComponentSpan:
         """Start the span of a component's run."""
         span = self._tracer.start_span(component.display_name, attributes=component.attributes())
-        return ComponentSpan(span, self.capture, component)
+        content = NO_CONTENT if component.hidden else self._content
+        return ComponentSpan(span, self._capture_of(span), content, component)
 
     def tool(
         self,
@@ -62,14 +67,17 @@ class LangflowTracer:
         arguments: Any,
         component_id: str,
         existing: Span | None,
+        *,
+        hidden: bool = False,
     ) -> ToolSpan:
         """Start the span of a tool call, or add to the one (`existing`) there is for it already."""
-        identity = {
+        identity: dict[str, Any] = {
             names.TOOL_NAME: name,
             names.TOOL_DESCRIPTION: description,
             names.COMPONENT_ID: component_id,
             names.GRAPH_NODE_ID: component_id,
             **run_context.identity(),
+            **({names.CONTENT_HIDDEN: True} if hidden else {}),
         }
         if existing is not None:
             existing.set_attributes(identity)
@@ -77,12 +85,19 @@ class LangflowTracer:
         else:
             kind = {names.SPAN_KIND: names.KIND_TOOL}
             span = self._tracer.start_span(name, attributes={**kind, **identity})
-        tool = ToolSpan(span, self.capture, component_id, owned=existing is None)
-        if tool.captures:
-            span.set_attribute(names.TOOL_PARAMETERS, self.capture.json(parameters).text)
-            if existing is None:
-                tool.set_input(self.capture.json(arguments))
+        content = NO_CONTENT if hidden else self._content
+        owned = existing is None
+        tool = ToolSpan(span, self._capture_of(span), content, component_id, owned=owned)
+        if tool.content.inputs and tool.content.tools:
+            span.set_attribute(names.TOOL_PARAMETERS, tool.capture.json(parameters).text)
+        if tool.content.inputs and owned:
+            tool.set_input(tool.capture.json(arguments))
         return tool
+
+    def _capture_of(self, span: Span) -> Capture:
+        if not (self._content and span.is_recording()):
+            return self._capture
+        return self._capture.of(secrets_of(span.get_span_context().trace_id))
 
 
 def _parent(caller: Span) -> tuple[Context, list[Link]]:

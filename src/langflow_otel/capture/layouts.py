@@ -1,0 +1,144 @@
+"""Secrets that the layout of a text names: header lines, tags, options, rows, errors.
+
+Each layout has a gate, which is fast and wrong only in opening, and gives the places of values.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+Span = tuple[int, int]
+Hides = Callable[[str], bool]
+Gate = Callable[[str], object]
+
+
+class Layout(NamedTuple):
+    """A way of writing a secret: `pattern` has a group `value` and, unless it is plain, `name`."""
+
+    gate: Gate
+    pattern: re.Pattern[str]
+
+    def places(self, text: str, hides: Hides) -> Iterator[Span]:
+        """Give where the values are whose names `hides` hides."""
+        if self.gate(text):
+            named = "name" in self.pattern.groupindex
+            for match in self.pattern.finditer(text):
+                if not named or hides(match["name"]):
+                    yield match.span("value")
+
+
+def _has(character: str, *words: str) -> Gate:
+    """Return a gate that looks for `words` only where `character`, which is found fast, is."""
+    return lambda text: character in text and any(word in text for word in words)
+
+
+_LINE = r"(?im)^[<>*\s]*"
+_QUOTE = r"(?P<quote>[\"'])"
+
+LAYOUTS = (
+    # A line of cookies.
+    Layout(
+        _has(":", "ookie:", "OOKIE:"),
+        re.compile(_LINE + r"(?:set-)?cookie:[ \t]*(?P<value>\S[^\r\n]*)"),
+    ),
+    # The same as an argument: -H 'Cookie: …'
+    Layout(
+        _has(":", "ookie:", "OOKIE:"),
+        re.compile(r"(?i)[\"'](?:set-)?cookie:[ \t]*(?P<value>[^\r\n\"']+)"),
+    ),
+    # Authorization: Digest username="…", response="…"
+    Layout(
+        _has(":", "uthorization:"),
+        re.compile(_LINE + r"(?:proxy-)?authorization:[ \t]*(?:[\w-]+[ ])?(?P<value>\S[^\r\n]*)"),
+    ),
+    # machine … login … password …
+    Layout(
+        _has("m", "machine "),
+        re.compile(r"\bmachine\s+\S+\s+login\s+\S+\s+password\s+(?P<value>\S+)"),
+    ),
+    # host:5432:database:user:password
+    Layout(
+        _has(":", ":5432:"),
+        re.compile(r"(?m)^[\w.*-]+:5432:[^:\s]+:[^:\s]+:(?P<value>\S+)$"),
+    ),
+    # CREATE USER … PASSWORD '…', IDENTIFIED BY '…'
+    Layout(
+        _has("'", "ASSWORD '", "assword '", "DENTIFIED BY", "dentified by"),
+        re.compile(r"(?i)\b(?:password|identified\s+by)\s+'(?P<value>[^']+)'"),
+    ),
+    # <password>…</password>
+    Layout(
+        _has("<", "</"),
+        re.compile(r"<(?P<name>[\w:.-]+)>(?P<value>[^<>]+)(?=</[\w:.-]+>)"),
+    ),
+    # ?next=https%3A%2F%2F…%3Ftoken%3D…
+    Layout(
+        _has("%", "%3D", "%3d"),
+        re.compile(
+            r"(?i)(?:%3F|%26|\b)(?P<name>[a-z_][\w.-]*)%3D"
+            r"(?P<value>(?:[^%\s&\"'<>]|%(?!26)[0-9a-f]{2})+)"
+        ),
+    ),
+    # --token …, and the same in a list of arguments
+    Layout(
+        _has("-", " -", "'-", '"-', "\n-"),
+        re.compile(
+            r"(?<![\w-])--?(?P<name>[A-Za-z][\w-]*)(?:[ ]+|[ ]*\n|[\"'],\s*)"
+            r"(?P<value>(?<=\n)(?!-)[^\n]+|(?<=\s)(?![\s-])[^\s\"']+)"
+        ),
+    ),
+    Layout(
+        _has("-", " -", "'-", '"-'),
+        re.compile(
+            rf"(?<![\w-])--?(?P<name>[A-Za-z][\w-]*)(?:[ ]+|[\"'],\s*){_QUOTE}"
+            r"(?P<value>(?:(?!(?P=quote)).)+)"
+        ),
+    ),
+    # curl -u user:…
+    Layout(
+        _has("-", " -u", "'-u", "--user", "--proxy-user"),
+        re.compile(
+            r"(?<![\w-])(?:-u|--user|--proxy-user)(?:[ ]*|[\"'],\s*)[\"']?[^\s:\"']+:"
+            r"(?P<value>[^\s\"']+)"
+        ),
+    ),
+    # A pair as Python and JSON write it: ('x-api-key', '…')
+    Layout(
+        lambda text: (
+            ("(" in text and ("('" in text or '("' in text or "(b'" in text))
+            or ("[" in text and ("['" in text or '["' in text))
+        ),
+        re.compile(
+            rf"[\[(]\s*b?[\"'](?P<name>[A-Za-z_][\w. -]{{0,63}})[\"']\s*,\s*b?{_QUOTE}"
+            r"(?P<value>(?:(?!(?P=quote)).)+)(?=[\"']\s*[\])])"
+        ),
+    ),
+    # {"key": "Authorization", "value": "…"}, <add key="…" value="…"/>, name: …\n  value: …
+    Layout(
+        re.compile(r"val(?:ue)?[\"'\\]*\s*[:=]").search,
+        re.compile(
+            r"\b(?:key|name|header|field)[\"'\\]*\s*[:=]\s*[\"'\\]*(?P<name>[\w.-]+)[\"'\\]*"
+            r"[,;\s]+[\"'\\]*val(?:ue)?[\"'\\]*\s*[:=]\s*\\*[\"']?"
+            r"(?P<value>(?<=[\"'])[^\"'\\]+|[^\s\"'\\,;]+)"
+        ),
+    ),
+    # api_key\n  Input should be … [type=…, input_value='…', …]: pydantic's errors
+    Layout(
+        _has("=", "input_value="),
+        re.compile(
+            r"(?m)^(?:[\w.]+\.)?(?P<name>\w+)\n[ ]{2}.*input_value=(?P<value>'[^'\n]*'|[^,\n]+)"
+        ),
+    ),
+    # A form's part: name="password", an empty line, the value.
+    Layout(
+        _has(":", "Content-Disposition"),
+        re.compile(r"\bname=\"(?P<name>[^\"]+)\"\r?\n(?:[^\r\n]+\r?\n)*\r?\n(?P<value>[^\r\n]+)"),
+    ),
+    # The user and password that clients in Python are given: auth=("user", "…")
+    Layout(
+        _has("(", "uth=(", "uth = (", "Auth("),
+        re.compile(
+            r"(?i)auth\s*=?\s*\(\s*[\"'][^\"']*[\"']\s*,\s*[\"'](?P<value>[^\"']+)(?=[\"'])"
+        ),
+    ),
+)

@@ -1,0 +1,153 @@
+"""Secrets that a text names: `password=…`, `"apiKey": "…"`, `?sig=…`, `--token …`."""
+
+import re
+from collections.abc import Iterator
+
+from langflow_otel.capture.layouts import LAYOUTS, Span
+from langflow_otel.capture.names import SecretNames
+from langflow_otel.capture.shapes import MASK, Found, is_placeholder
+from langflow_otel.capture.tables import may_hold_table, places_in_tables
+
+# More separators than these are faster found together with their names.
+_FEW = 40
+_BEFORE = 48
+# As Chinese and Japanese are written.
+_WIDE_COLON = "\uff1a"
+_NAME = r"([A-Za-z_][\w.-]*)[\]\"'`\\* \t]{0,6}"
+_NAME_BEFORE = re.compile(rf"{_NAME}$")
+_NAMED = re.compile(rf"(?<![\w.])(?<!\w-){_NAME}(?=[:={_WIDE_COLON}])")
+# The last words of names that are written in two or three: `API key`, `connection string`.
+_LAST_WORDS = frozenset({"key", "keys", "string", "pass", "code", "word", "phrase"})
+_WORDS_BEFORE = re.compile(r"(?:[A-Za-z_][\w-]*[ ]){1,2}$")
+
+_SEPARATOR = re.compile(r"(?:=>|:=|={1,2}|[:\uff1a](?!//)\*{0,2})\s{0,3}")
+_VALUE = re.compile(
+    r"""
+    [bBfFrRuU]{0,2}(?P<quotes>\\*["'`])(?P<quoted>(?:(?!(?P=quotes)).){0,8192})
+    | \{(?P<braced>[^{}"':]*[;,][^{}"':]*)\}
+    | (?P<scheme>(?:Bearer|Basic|Token|Bot|ApiKey|Digest|Negotiate)[ ])?
+      (?P<bare>[^\s,;&"'`<>(){}\[\]\\|]+)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+# What comes after a type, `token: str = "…"`.
+_ASSIGNED = re.compile(r"[\w\[\], |]*\s=\s*")
+# Code that asks for a value, or passes it on, instead of stating it.
+_PASSED_ON = re.compile(r"(?:self|cls|os|settings|config|args|env|params|kwargs|request)\.[\w.]+")
+_CALL = re.compile(r"[A-Za-z_][\w.]*")
+_WORD = re.compile(r"[A-Za-z]{1,24}[.!?:]?")
+_NEXT_WORD = re.compile(r"[ \t]+[A-Za-z(]")
+
+
+class SecretPairs:
+    """Finds the pairs of a name and a value in texts, and masks those that `names` hides."""
+
+    def __init__(self, names: SecretNames) -> None:
+        """Mask what `names` hides."""
+        self._names = names
+
+    def may_hold(self, text: str) -> bool:
+        """Tell fast, and wrongly only in saying yes, whether `text` may name a secret."""
+        many = (
+            text.count(":") + text.count("=") + (0 if text.isascii() else text.count(_WIDE_COLON))
+        )
+        if many:
+            names = _names_before(text) if many <= _FEW else _NAMED.finditer(text)
+            if any(self._may_hide(match[1]) for match in names):
+                return True
+        hides = self._names.hides
+        if any(layout.gate(text) and any(layout.places(text, hides)) for layout in LAYOUTS):
+            return True
+        return may_hold_table(text) and any(places_in_tables(text, hides))
+
+    def without(self, text: str, found: Found) -> str:
+        """Return `text` with the values masked that have a secret's name; tell `found` of them."""
+        hides = self._names.hides
+        places = [span for layout in LAYOUTS for span in layout.places(text, hides)]
+        if may_hold_table(text):
+            places += places_in_tables(text, hides)
+        parts: list[str] = []
+        at = 0
+        for start, end in sorted([*places, *self._named(text)]):
+            if end > at and not is_placeholder(text[start:end]):
+                found(text[start:end])
+                parts += [text[at:start], MASK] if start >= at else []
+                at = end
+        return "".join([*parts, text[at:]])
+
+    def _may_hide(self, name: str) -> bool:
+        return (
+            name.lower() in _LAST_WORDS
+            or self._names.hides(name)
+            or self._names.hides_parameter(name)
+        )
+
+    def _named(self, text: str) -> Iterator[Span]:
+        done = 0
+        for match in _NAMED.finditer(text):
+            start = match.start()
+            # A name in a value that is masked already would have the rest of it read again.
+            if start < done or text[start - 3 : start] == "://" or not self._may_hide(match[1]):
+                continue
+            separator = _SEPARATOR.match(text, match.end())
+            if separator is not None and self._hides(text, match, separator[0]):
+                prose = separator[0][0] in {":", _WIDE_COLON}
+                for place in _value_at(text, separator.end(), match[1], prose=prose):
+                    done = place[1]
+                    yield place
+
+    def _hides(self, text: str, match: re.Match[str], separator: str) -> bool:
+        name, start = match[1], match.start()
+        if self._names.hides(name):
+            return True
+        if separator == "=" and text[max(start - 1, 0) : start] in {"?", "&"}:
+            return self._names.hides_parameter(name)
+        before = _WORDS_BEFORE.search(text, max(start - _BEFORE, 0), start)
+        words = [*before[0].split(), name] if before else [name]
+        return any(self._names.hides(" ".join(words[at:])) for at in range(len(words)))
+
+
+def _names_before(text: str) -> Iterator[re.Match[str]]:
+    for separator in (":", "=", _WIDE_COLON):
+        at = text.find(separator)
+        while at >= 0:
+            match = _NAME_BEFORE.search(text[max(at - _BEFORE, 0) : at])
+            if match is not None:
+                yield match
+            at = text.find(separator, at + 1)
+
+
+def _value_at(text: str, at: int, name: str, *, prose: bool) -> Iterator[Span]:
+    """Give where the value of `name`, at `at`, begins and ends, if it is one."""
+    match = _VALUE.match(text, at)
+    if match is None:
+        return
+    kind = "quoted" if match["quotes"] else "braced" if match["braced"] else "bare"
+    value = match[kind]
+    if not value or is_placeholder(value):
+        assigned = _ASSIGNED.match(text, match.end()) if kind == "bare" else None
+        if assigned is not None:
+            yield from _value_at(text, assigned.end(), name, prose=False)
+        return
+    if kind == "bare" and not match["scheme"]:
+        if prose and _is_prose(text, match):
+            return
+        if not prose and _is_code(text, match, name):
+            return
+    yield match.span(kind)
+
+
+def _is_code(text: str, match: re.Match[str], name: str) -> bool:
+    """Tell a value that code passes on or asks for: `token=self.token`, `token=ask()`."""
+    bare = match["bare"]
+    if bare == name or _PASSED_ON.fullmatch(bare):
+        return True
+    return text[match.end() : match.end() + 1] in {"(", "["} and bool(_CALL.fullmatch(bare))
+
+
+def _is_prose(text: str, match: re.Match[str]) -> bool:
+    """Tell a sentence ("Secret: never give up") from a value."""
+    bare = match["bare"]
+    return bool(_WORD.fullmatch(bare)) and bool(
+        _NEXT_WORD.match(text, match.end()) or bare[-1] in ".!?:"
+    )

@@ -1,0 +1,173 @@
+"""What of a span's content a destination gets, and masked how."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.trace import Status, StatusCode
+
+from langflow_otel import attributes as names
+from langflow_otel.capture.content import NO_CONTENT, Content
+from langflow_otel.capture.masker import Masker
+from langflow_otel.capture.names import SecretNames
+from langflow_otel.capture.secrets import known_secrets
+from langflow_otel.enrich import SCOPE, is_ai_scope
+from langflow_otel.export.mask import GuardedMask
+from langflow_otel.settings import Mask, Settings
+
+Attributes = Mapping[str, Any]
+
+
+class Shown(NamedTuple):
+    """What is sent of a span's attributes, its events and its status."""
+
+    name: str
+    attributes: dict[str, Any]
+    events: Sequence[Event]
+    status: Status
+
+
+class ContentPolicy:
+    """Takes away the content that a destination must not have, and masks secrets in the rest.
+
+    The spans of this package were masked before they got their attributes; here they are masked
+    once more, by what has turned out to be a secret since. Those of others are masked here only.
+
+    Args:
+        content: Which kinds of content may be sent.
+        names: What tells the names of secrets.
+        mask: Called with every text of content; returns what may be sent instead.
+    """
+
+    def __init__(
+        self, content: Content, names: SecretNames | None = None, mask: Mask | None = None
+    ) -> None:
+        """See the class."""
+        self._content = content
+        self._names = names or SecretNames()
+        self._mask = GuardedMask(mask) if mask is not None else None
+
+    @classmethod
+    def of(cls, settings: Settings, *, content: bool) -> "ContentPolicy":
+        """Return what `settings` say, for a destination that may or may not have content."""
+        wanted = settings.content if content else NO_CONTENT
+        return cls(wanted, SecretNames(settings.mask_keys), settings.mask)
+
+    def begin_batch(self) -> None:
+        """Say that another batch of spans begins."""
+        if self._mask is not None:
+            self._mask.begin_batch()
+
+    def shown(self, span: ReadableSpan) -> Shown:
+        """Return what is sent of `span`."""
+        attributes = dict(span.attributes or {})
+        content = NO_CONTENT if attributes.get(names.CONTENT_HIDDEN) else self._content
+        view = self._view(span, content)
+        status = span.status
+        if status.status_code is StatusCode.ERROR:
+            told = view.text(status.description or "") if content.exceptions else None
+            kind = str(attributes.get(names.ERROR_TYPE, "error"))
+            status = Status(StatusCode.ERROR, told or kind)
+        return Shown(
+            view.identifier(span.name),
+            view.attributes(attributes),
+            [
+                Event(event.name, view.attributes(event.attributes or {}), event.timestamp)
+                for event in span.events
+            ],
+            status,
+        )
+
+    def _view(self, span: ReadableSpan, content: Content) -> "_View":
+        context = span.get_span_context()
+        secrets = known_secrets(context.trace_id) if context is not None else None
+        scope = span.instrumentation_scope
+        return _View(
+            content=content,
+            masker=Masker(self._names, secrets),
+            mask=self._mask,
+            ai=is_ai_scope(scope),
+            ours=scope is not None and scope.name == SCOPE,
+        )
+
+
+class _View:
+    """How the texts of one span are shown."""
+
+    def __init__(
+        self, content: Content, masker: Masker, mask: Mask | None, *, ai: bool, ours: bool
+    ) -> None:
+        self._content = content
+        self._masker = masker
+        self._mask = mask
+        self._ai = ai
+        self._ours = ours
+
+    def attributes(self, attributes: Attributes) -> dict[str, Any]:
+        """Return what is sent of `attributes`."""
+        kept = without_content(attributes, self._content, ai=self._ai)
+        return {name: self._value(name, value) for name, value in kept.items()}
+
+    def text(self, text: str) -> str:
+        """Return a text of content as it is sent."""
+        masked = self.identifier(text) if self._ours else self._masker.json(text)
+        return masked if self._mask is None else self._mask(masked)
+
+    def identifier(self, text: str) -> str:
+        """Return a name as it is sent: without the secrets known from the run."""
+        secrets = self._masker.secrets
+        return secrets.without(text) if secrets.may_be_in(text, long_runs=True) else text
+
+    def _value(self, name: str, value: Any) -> Any:
+        if isinstance(value, str):
+            if self._is_content(name):
+                return self.text(value)
+            if self._ai:
+                return self.identifier(value)
+            if name == names.URL_QUERY:
+                return self._masker.text(f"?{value}")[1:]
+            return self._masker.text(value)
+        if isinstance(value, Sequence):
+            return [self._value(name, item) for item in value]
+        return value
+
+    def _is_content(self, name: str) -> bool:
+        if self._ai:
+            return not name.startswith(names.SAFE_PREFIXES)
+        return name.startswith(names.CONTENT_PREFIXES)
+
+
+def without_content(attributes: Attributes, content: Content, *, ai: bool) -> dict[str, Any]:
+    """Return those of `attributes` that carry no content but what `content` allows.
+
+    `ai` says that they are of an AI span, of which only what is known to be harmless is kept
+    where none is allowed.
+    """
+    if not content:
+        if ai:
+            safe = names.SAFE_PREFIXES
+            return {name: value for name, value in attributes.items() if name.startswith(safe)}
+        return {
+            name: _without_query(str(value)) if name in names.ADDRESSES else value
+            for name, value in attributes.items()
+            if name != names.URL_QUERY and not name.startswith(names.CONTENT_PREFIXES)
+        }
+    unwanted = tuple(
+        prefix
+        for wanted, prefixes in (
+            (content.inputs, names.INPUT_PREFIXES),
+            (content.outputs, names.OUTPUT_PREFIXES),
+            (content.logs, (names.LOG_MESSAGE, names.LOG_NAME)),
+            (content.exceptions, (names.EXCEPTION_MESSAGE, names.EXCEPTION_STACKTRACE)),
+        )
+        if not wanted
+        for prefix in prefixes
+    )
+    if not unwanted:
+        return dict(attributes)
+    return {name: value for name, value in attributes.items() if not name.startswith(unwanted)}
+
+
+def _without_query(address: str) -> str:
+    return re.sub(r"//[^@/]*@", "//", re.split(r"[?#]", address, maxsplit=1)[0])

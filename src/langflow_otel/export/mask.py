@@ -1,0 +1,74 @@
+"""A company's own rules: a callable of theirs, kept from doing harm."""
+
+import queue
+import threading
+import time
+
+from langflow_otel.guard import report
+from langflow_otel.settings import Mask
+
+HIDDEN = "<hidden: the mask function failed or took too long>"
+#: How long, in seconds, a call may take, and all the calls for one batch of spans.
+CALL_SECONDS, BATCH_SECONDS = 0.25, 2.0
+
+
+class GuardedMask:
+    """Calls `function` in a thread of its own; what it fails at or is slow with is hidden.
+
+    While a call hangs everything is hidden, without waiting: there is one thread, not one more
+    for each call.
+    """
+
+    def __init__(self, function: Mask) -> None:
+        """Guard `function`, which gets a text and returns what may be sent instead of it."""
+        self._function = function
+        self._work: queue.SimpleQueue[tuple[str, queue.SimpleQueue[str]]] = queue.SimpleQueue()
+        self._worker: threading.Thread | None = None
+        self._busy = False
+        self._until = 0.0
+
+    def begin_batch(self) -> None:
+        """Let the calls take their time anew."""
+        self._until = time.monotonic() + BATCH_SECONDS
+
+    def __call__(self, text: str) -> str:
+        """Return what may be sent instead of `text`."""
+        seconds = min(CALL_SECONDS, self._until - time.monotonic())
+        if self._busy or seconds <= 0:
+            return HIDDEN
+        self._start_worker()
+        answer: queue.SimpleQueue[str] = queue.SimpleQueue()
+        self._busy = True
+        self._work.put((text, answer))
+        try:
+            return answer.get(timeout=seconds)
+        except queue.Empty:
+            report(self._function, TimeoutError())
+            return HIDDEN
+
+    def _start_worker(self) -> None:
+        # It does not live on in a forked process.
+        if self._worker is None or not self._worker.is_alive():
+            self._work = queue.SimpleQueue()
+            self._worker = threading.Thread(
+                target=self._run, args=(self._work,), name="langflow-otel-mask", daemon=True
+            )
+            self._worker.start()
+
+    def _run(self, work: "queue.SimpleQueue[tuple[str, queue.SimpleQueue[str]]]") -> None:
+        while True:
+            text, answer = work.get()
+            masked = self._masked(text)
+            self._busy = False
+            answer.put(masked)
+
+    def _masked(self, text: str) -> str:
+        try:
+            masked: object = self._function(text)
+        except Exception as error:  # noqa: BLE001 - it is somebody else's
+            report(self._function, error)
+            return HIDDEN
+        if isinstance(masked, str):
+            return masked
+        report(self._function, TypeError())
+        return HIDDEN
