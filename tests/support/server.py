@@ -62,6 +62,12 @@ class LangflowServer(Server):
         self._names[stored["id"]] = stored["name"]
         return str(stored["id"])
 
+    def add_variable(self, name: str, value: str, type_: str = "Credential") -> str:
+        """Store a global variable of that type, "Credential" or "Generic"; its name again."""
+        variable = {"name": name, "value": value, "type": type_, "default_fields": []}
+        self._call("POST", "/api/v1/variables/", variable).checked()
+        return name
+
     def run(self, flow_id: str, text: str, session_id: str | None = None) -> str:
         """POST /api/v1/run."""
         return _run_answer(
