@@ -10,8 +10,21 @@ from typing import Any
 import pytest
 
 from langflow_otel import capture, context, enrich, guard, spans
-from langflow_otel.capture import captured, snapshot, types
-from langflow_otel.seams import component, flow, langchain, langflow, tool
+from langflow_otel.capture import (
+    blobs,
+    captured,
+    content,
+    layouts,
+    masker,
+    names,
+    pairs,
+    shapes,
+    snapshot,
+    tables,
+    types,
+)
+from langflow_otel.capture import secrets as run_secrets
+from langflow_otel.seams import component, flow, langchain, langflow, secrets, tool
 from langflow_otel.spans import active, tracer
 from langflow_otel.spans import component as component_spans
 from langflow_otel.spans import flow as flow_spans
@@ -20,8 +33,9 @@ from tests.conftest import Traced
 from tests.support import flows
 
 INSIDE = [
-    capture, captured, snapshot, types, context, enrich, spans, active, tracer,
-    component_spans, flow_spans, tool_spans, component, flow, langflow, langchain, tool,
+    capture, blobs, captured, content, layouts, masker, names, pairs, run_secrets, shapes,
+    snapshot, tables, types, context, enrich, spans, active, tracer, component_spans, flow_spans,
+    tool_spans, component, flow, langflow, langchain, secrets, tool,
 ]  # fmt: skip
 # What stands around Langflow's own call, and so has to run for Langflow to run.
 AROUND = {
@@ -40,6 +54,8 @@ AROUND = {
     "copy",
     "log",
     "preload",
+    "variable",
+    "from_environment",
     "around",
     "around_coroutine",
     "_made",

@@ -1,6 +1,7 @@
 """The secret values that were seen in a run, to be found wherever they come up again."""
 
 import base64
+import json
 import re
 import threading
 import weakref
@@ -173,7 +174,13 @@ def _written(value: str) -> Iterable[str]:
     data = value.encode("utf-8", "replace")
     escaped = orjson.dumps(data.decode()).decode()[1:-1]
     yield value
-    for form in (quote(data, safe=""), quote(data), quote_plus(data), escaped, ascii(value)[1:-1]):
+    for form in (
+        quote(data, safe=""),
+        quote(data),
+        quote_plus(data),
+        escaped,
+        json.dumps(value)[1:-1],
+    ):
         yield form
         if "%" in form:
             yield re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), form)

@@ -1,0 +1,330 @@
+"""Which content is captured, of what, and a company's own rules for it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import Status, StatusCode
+
+from langflow_otel import LangflowInstrumentor
+from langflow_otel.capture import ALL_CONTENT, secrets_of
+from langflow_otel.export.content import ContentPolicy
+from langflow_otel.export.destination import DestinationSpanExporter
+from langflow_otel.export.mask import HIDDEN
+from tests.conftest import Traced
+from tests.support import flows
+from tests.support.receiver import OtlpReceiver
+from tests.support.select import named
+from tests.support.spans import Span
+
+PREFIX = "OTEL_PYTHON_LANGFLOW_"
+KINDS = {
+    "INPUTS": ("input.value", "llm.input_messages", "tool.parameters"),
+    "OUTPUTS": ("output.value", "llm.output_messages"),
+    "LOGS": ("langflow.log.message", "langflow.log.name"),
+    "EXCEPTIONS": ("exception.message", "exception.stacktrace"),
+}
+
+
+@pytest.fixture
+def run(receiver: OtlpReceiver, environment: pytest.MonkeyPatch) -> Iterator[Callable[..., Any]]:
+    """Run a flow, instrumented with some arguments and variables; the spans that arrived."""
+    environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
+    environment.setenv("OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT", "true")
+
+    async def run_them(*made: Any, variables: Any = None, **arguments: Any) -> list[Span]:
+        for name, value in (variables or {}).items():
+            environment.setenv(name, value)
+        LangflowInstrumentor().instrument(**arguments)
+        for flow in made:
+            with contextlib.suppress(ValueError):
+                await flows.run_flow(flow, "the question")
+        LangflowInstrumentor().uninstrument()
+        assert receiver.rejected == []
+        return receiver.spans
+
+    yield run_them
+    if LangflowInstrumentor().is_instrumented_by_opentelemetry:
+        LangflowInstrumentor().uninstrument()
+
+
+def _called(spans: list[Span], name: str) -> Span:
+    """The one span with that name, whose ever it is."""
+    (found,) = [span for span in spans if span.name == name]
+    return found
+
+
+def _has(spans: list[Span], prefixes: tuple[str, ...]) -> bool:
+    return any(
+        attributes[name] != "__REDACTED__"
+        for span in spans
+        for attributes in (span.attributes, *(event.attributes for event in span.events))
+        for name in attributes
+        if name.startswith(prefixes)
+    )
+
+
+EVERY_KIND = (flows.agent_with_tools(), flows.component_logs(), flows.failing())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("value", ["false", "flase"])
+async def test_each_kind_of_content_has_a_switch_and_a_typo_turns_it_off(
+    run: Callable[..., Any], kind: str, value: str, said: Any
+) -> None:
+    spans = await run(*EVERY_KIND, variables={f"{PREFIX}CAPTURE_{kind}": value})
+    for other, prefixes in KINDS.items():
+        assert _has(spans, prefixes) is (other != kind)
+    wrong = [line for line in said(logging.WARNING) if f"CAPTURE_{kind}='flase'" in line]
+    assert bool(wrong) is (value == "flase")
+
+
+async def test_a_switch_turns_nothing_on(run: Callable[..., Any]) -> None:
+    switches = {f"{PREFIX}CAPTURE_{kind}": "true" for kind in KINDS}
+    spans = await run(*EVERY_KIND, variables={PREFIX + "CAPTURE_CONTENT": "none", **switches})
+    assert not any(_has(spans, prefixes) for prefixes in KINDS.values())
+
+
+@pytest.mark.parametrize(
+    ("variable", "kind"),
+    [
+        ("HIDE_INPUTS", "INPUTS"),
+        ("HIDE_INPUT_MESSAGES", "INPUTS"),
+        ("HIDE_INPUT_TEXT", "INPUTS"),
+        ("HIDE_OUTPUTS", "OUTPUTS"),
+        ("HIDE_OUTPUT_TEXT", "OUTPUTS"),
+    ],
+)
+@pytest.mark.parametrize(("value", "hidden"), [("true", True), ("ture", True), ("false", False)])
+async def test_what_hides_openinferences_content_hides_ours(
+    run: Callable[..., Any], variable: str, kind: str, value: str, hidden: bool
+) -> None:
+    spans = await run(flows.linear_chat(), variables={f"OPENINFERENCE_{variable}": value})
+    ours = [span for span in spans if span.scope == "langflow_otel"]
+    attribute = f"{kind.lower()[:-1]}.value"
+    assert any(attribute in span.attributes for span in ours) is not hidden
+    model = _called(spans, "ScriptedChatModel")
+    if variable == "HIDE_INPUTS" and hidden:
+        assert not _has([model], KINDS["INPUTS"])
+
+
+async def test_what_comes_out_of_chat_input_is_an_input(run: Callable[..., Any]) -> None:
+    spans = await run(flows.sync_method(), variables={PREFIX + "CAPTURE_INPUTS": "false"})
+    assert "output.value" not in named(spans, "Chat Input").attributes
+    flow = named(spans, "Sync method")
+    assert "input.value" not in flow.attributes
+    assert "the question" in flow.attributes["output.value"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"variables": {PREFIX + "HIDE_COMPONENTS": "Other, ScriptedModel"}},
+        {"variables": {PREFIX + "HIDE_COMPONENTS": "Scripted*"}},
+        {"hide_components": ["ScriptedModel"]},
+        {"hide_components": "ScriptedModel"},
+        {"variables": {PREFIX + "HIDE_COMPONENTS": "Other"}, "hide_components": ["Scripted?odel"]},
+    ],
+    ids=str,
+)
+async def test_a_hidden_component_shows_nothing_nor_what_is_below_and_after_it(
+    run: Callable[..., Any], arguments: dict[str, Any]
+) -> None:
+    spans = await run(flows.linear_chat("The answer"), **arguments)
+    model = _called(spans, "ScriptedChatModel")
+    component = next(s for s in spans if s.span_id == model.parent_id)
+    after = named(spans, "Chat Output")
+    for span in (component, model):
+        assert span.attributes["langflow.content.hidden"] is True
+        assert "The answer" not in repr(span)
+        assert "the question" not in repr(span)
+        assert not _has([span], (*KINDS["INPUTS"], *KINDS["OUTPUTS"]))
+    assert model.attributes["llm.token_count.total"] > 0
+    assert "The answer" not in after.attributes["input.value"]
+    assert "the question" in named(spans, "Linear chat").attributes["input.value"]
+
+
+async def test_a_component_is_hidden_by_its_id_alone(run: Callable[..., Any]) -> None:
+    flow = flows.parallel_branches(seconds=0.01)
+    spans = await run(flow, hide_components=["Wait-Left"])
+    assert "input.value" not in named(spans, "Left").attributes
+    assert "input.value" in named(spans, "Right").attributes
+
+
+async def test_the_error_of_a_hidden_component_says_its_type_only(run: Callable[..., Any]) -> None:
+    flow = flows.failing()
+    failing = next(n["data"] for n in flow["data"]["nodes"] if "Chat" not in n["data"]["type"])
+    spans = await run(flow, hide_components=[failing["type"]])
+    assert "no such order" not in repr(spans)
+    assert [s.attributes["error.type"] for s in spans if "error.type" in s.attributes] == [
+        "LookupError",
+        "LookupError",
+    ]
+
+
+async def test_a_hidden_tool_shows_nothing(run: Callable[..., Any]) -> None:
+    spans = await run(flows.agent_with_tools(), hide_components=["Weather"])
+    tool = _called(spans, "get_weather")
+    assert tool.attributes["langflow.content.hidden"] is True
+    assert not _has([tool], (*KINDS["INPUTS"], *KINDS["OUTPUTS"]))
+    assert _has([_called(spans, "get_distance")], ("output.value",))
+
+
+async def test_added_names_are_masked_on_every_span(run: Callable[..., Any]) -> None:
+    flow = flows.echo_of_secrets(note="customerNumber=C-4711", password="x")
+    spans = await run(flow, mask_keys=["customer-number"])
+    assert "C-4711" not in repr(spans)
+    assert "customerNumber=**********" in repr(spans)
+
+
+async def test_a_mask_of_ones_own_sees_all_content_before_it_is_sent(
+    run: Callable[..., Any],
+) -> None:
+    threads = set()
+
+    def mask(text: str) -> str:
+        threads.add(threading.current_thread().name)
+        return text.replace("question", "<subject>")
+
+    spans = await run(flows.linear_chat(), mask=mask)
+    assert "question" not in repr([(s.attributes, s.events) for s in spans])
+    assert "the <subject>" in named(spans, "Linear chat").attributes["input.value"]
+    assert "the <subject>" in repr(_called(spans, "ScriptedChatModel").attributes)
+    assert threads == {"langflow-otel-mask"}
+
+
+def _raise(_: str) -> str:
+    raise RuntimeError("the question")
+
+
+@pytest.mark.parametrize("mask", [_raise, lambda _: None, lambda _: time.sleep(3) or "late", "no"])
+async def test_a_mask_that_fails_hangs_or_is_none_hides_the_content(
+    run: Callable[..., Any], mask: Any, said: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from langflow_otel import guard
+
+    monkeypatch.setattr(guard, "_seen", set())
+    spans = await run(flows.linear_chat(), mask=mask)
+    assert "the question" not in repr(spans)
+    shown = named(spans, "Linear chat").attributes["input.value"]
+    assert shown in {HIDDEN, "<hidden: mask= is not a function>"}
+    warnings = said(logging.WARNING)
+    assert len(warnings) == 1
+    assert "the question" not in warnings[0]
+
+
+async def test_a_mask_that_others_exporters_would_not_call_turns_content_off(
+    run: Callable[..., Any], said: Any
+) -> None:
+    await run(flows.linear_chat(), mask=str.upper, tracer_provider=TracerProvider())
+    (warning,) = said(logging.WARNING)
+    assert "mask= is called by the exporters that are made here" in warning
+
+
+@pytest.mark.parametrize(
+    ("arguments", "warning"),
+    [
+        ({"capture_content": "false"}, "instrument(capture_content=…)='str' is not allowed"),
+        ({"hide_component": ["A"]}, "instrument() knows no hide_component=; it is ignored"),
+        ({"mask_keys": 5}, "instrument(mask_keys=…)='int' is not allowed"),
+    ],
+)
+async def test_a_wrong_argument_is_named(
+    run: Callable[..., Any], arguments: Any, warning: str, said: Any
+) -> None:
+    spans = await run(flows.linear_chat(), **arguments)
+    assert [line for line in said(logging.WARNING) if warning in line]
+    if "capture_content" in arguments:
+        assert "the question" not in repr(spans)
+
+
+def _sent(traced: Traced, scope: str, attributes: dict[str, Any]) -> Span:
+    with traced.provider.get_tracer(scope).start_as_current_span("other", attributes=attributes):
+        pass
+    return _called(traced.spans(), "other")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sent"),
+    [
+        ("url.full", "https://ann:pw@h/p?api_key=abc&q=1", "https://ann:**********@h/p?api_key=**********&q=1"),
+        ("http.url", "http://h/p?sig=abc&n=2", "http://h/p?sig=**********&n=2"),
+        ("url.query", "key=abc&page=2", "key=**********&page=2"),
+        ("http.target", "/p?access_token=abc", "/p?access_token=**********"),
+        ("db.statement", "ALTER USER a PASSWORD 'abc'", "ALTER USER a PASSWORD '**********'"),
+    ],
+)  # fmt: skip
+def test_what_other_instrumentors_say_is_masked_on_its_way(
+    traced: Traced, name: str, value: str, sent: str
+) -> None:
+    assert _sent(traced, "http", {name: value}).attributes[name] == sent
+
+
+def test_what_openinference_says_is_masked_by_name_too(traced: Traced) -> None:
+    attributes = {
+        "input.value": '{"headers": {"Authorization": "abc"}, "city": "Oslo"}',
+        "llm.input_messages.0.message.content": "my api_key=abc",
+        "llm.token_count.total": 5,
+        "tag.tags": ["token=abc", "b"],
+    }
+    sent = _sent(traced, "openinference.instrumentation.x", attributes).attributes
+    assert sent == {
+        "input.value": '{"headers":{"Authorization":"**********"},"city":"Oslo"}',
+        "llm.input_messages.0.message.content": "my api_key=**********",
+        "llm.token_count.total": 5,
+        "tag.tags": ["token=**********", "b"],
+    }
+
+
+def test_what_turns_out_to_be_a_secret_later_is_masked_in_what_waits_to_be_sent(
+    traced: Traced,
+) -> None:
+    tracer = traced.provider.get_tracer("langflow_otel")
+    with tracer.start_as_current_span("s hunter22") as span:
+        span.set_attributes({"input.value": "hunter22", "session.id": "hunter22"})
+        span.add_event("exception", {"exception.message": "not hunter22"})
+        span.set_status(Status(StatusCode.ERROR, "hunter22 is wrong"))
+        trace_id = span.get_span_context().trace_id
+    kept = secrets_of(trace_id)
+    kept.add("hunter22")
+    sent = traced.spans()
+    assert "hunter22" not in repr(sent)
+    assert named(sent, "s **********").status_message == "********** is wrong"
+
+
+class _Sent(list):  # type: ignore[type-arg]
+    """An exporter that keeps what it is given."""
+
+    def export(self, spans: Any) -> None:
+        self.extend(spans)
+
+
+def test_while_a_mask_hangs_a_batch_waits_for_it_once() -> None:
+    calls: list[str] = []
+    release = threading.Event()
+
+    def mask(text: str) -> str:
+        calls.append(text)
+        release.wait(30)
+        return text
+
+    sent = _Sent()
+    exporter = DestinationSpanExporter(
+        sent, ai_only=False, content=ContentPolicy(ALL_CONTENT, mask=mask)
+    )  # type: ignore[arg-type]
+    provider = TracerProvider()
+    tracer = provider.get_tracer("langflow_otel")
+    spans = [tracer.start_span("s", attributes={"input.value": f"text {n}"}) for n in range(50)]
+    for span in spans:
+        span.end()
+    exporter.export(spans)  # type: ignore[arg-type]
+    release.set()
+    assert {span.attributes["input.value"] for span in sent} == {HIDDEN}
+    assert calls == ["text 0"]
