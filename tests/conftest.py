@@ -52,8 +52,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 @pytest.fixture(autouse=True)
 def strict(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let an error of our own fail the test."""
+    """Let an error of our own fail the test; nothing has been said once yet."""
     monkeypatch.setattr(guard, "strict", True)
+    monkeypatch.setattr(guard, "_seen", set())
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import threading
+import traceback
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ R = TypeVar("R")
 #: Tests set this, so that an error of ours fails them instead of being logged.
 strict = False
 
-_seen: set[tuple[str, str]] = set()
+_seen: set[tuple[Any, ...]] = set()
 _seen_lock = threading.Lock()
 _MAX_SEEN = 256
 
@@ -46,14 +47,23 @@ async def safely_in_thread(function: Callable[..., Any], *args: Any) -> None:
 def report(place: Any, error: Exception) -> None:
     """Log `error` by its type only (its text may quote a flow's content), once per place."""
     name = getattr(place, "__qualname__", None) or type(place).__name__
-    key = (name, type(error).__name__)
+    said = warn_once(
+        "langflow-otel: %s failed with %s; the flow is not affected, its trace may be "
+        "incomplete (said once; where it failed is logged at debug level)",
+        name,
+        type(error).__name__,
+    )
+    if said and logger.isEnabledFor(logging.DEBUG):
+        frames = "".join(traceback.format_list(traceback.extract_tb(error.__traceback__)))
+        logger.debug("langflow-otel: %s failed at\n%s", name, frames)
+
+
+def warn_once(message: str, *args: Any) -> bool:
+    """Log a warning if it has not been logged before; tell whether it was."""
+    key = (message, *args)
     with _seen_lock:
         if key in _seen or len(_seen) >= _MAX_SEEN:
-            return
+            return False
         _seen.add(key)
-    logger.warning(
-        "langflow-otel: %s failed with %s; the flow is not affected, its trace may be "
-        "incomplete (said once; the traceback is logged at debug level)",
-        *key,
-    )
-    logger.debug("langflow-otel: %s failed", name, exc_info=error)
+    logger.warning(message, *args)
+    return True

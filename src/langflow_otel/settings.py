@@ -1,6 +1,5 @@
 """The environment as one frozen, typed object. A wrong value is named once and made safe."""
 
-import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -9,8 +8,7 @@ from typing import Any
 
 from langflow_otel import environment as env
 from langflow_otel.capture import ALL_CONTENT, Content
-
-logger = logging.getLogger("langflow_otel")
+from langflow_otel.guard import warn_once
 
 DEFAULT_MAX_VALUE_BYTES = 16 * 1024
 _MAX_VALUE_BYTES_RANGE = range(256, 1024 * 1024 + 1)
@@ -216,6 +214,7 @@ def _is_on(environ: Mapping[str, str], name: str, default: bool) -> bool:  # noq
 
 
 def _wrong(name: str, value: str, allowed: str, used: str) -> None:
-    logger.warning(
+    # An exporter reads the environment, too.
+    warn_once(
         "langflow-otel: %s=%.80r is not allowed (allowed: %s); using %s", name, value, allowed, used
     )

@@ -125,7 +125,7 @@ def _value_at(text: str, at: int, name: str, *, prose: bool) -> Iterator[Span]:
     kind = "quoted" if match["quotes"] else "braced" if match["braced"] else "bare"
     value = match[kind]
     if not value or is_placeholder(value):
-        assigned = _ASSIGNED.match(text, match.end()) if kind == "bare" else None
+        assigned = _ASSIGNED.match(text, match.end()) if prose and kind == "bare" else None
         if assigned is not None:
             yield from _value_at(text, assigned.end(), name, prose=False)
         return
