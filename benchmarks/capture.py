@@ -69,7 +69,7 @@ def number(value: float) -> str:
     if value < 10:
         return f"{value:.1f}"
     digits = max(len(str(int(value))) - 3, 0)
-    return f"{round(value, -digits):,.0f}"
+    return f"{round(value, -digits):.0f}"
 
 
 def measure() -> list[Row]:

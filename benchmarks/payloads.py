@@ -15,8 +15,12 @@ SECRETS = ("pl4nted-0123456789abcdef", "hunter22")
 
 KB, MB = 1000, 1_000_000
 _PROSE = (
-    "A trace is the story of one run, told in spans: what was asked, what was found, what a model "
-    "made of it, and how long each took. It cost 12.50 EUR at 10:45, they said; see page 3. "
+    "A trace is the story of one run, told in spans. It says what was asked, what was found, what "
+    "a model made of it, and how long each of these took. Whoever reads it wants to know one "
+    "thing: where did it go wrong? Mostly the answer is in the first span that is red, and the "
+    "second question is what that one was given. Nobody reads 16 KB of JSON to find out; a page "
+    "of it is enough, if it is the right page. The meeting is at 10:45, they said (room 3), and "
+    "it took them an hour to agree that less would have been more.\n\n"
 )
 _NAMED = (
     "GET /orders HTTP/1.1\nHost: shop.example\nAuthorization: Bearer f4ke.T0ken.{n:06d}abcdef\n\n"
@@ -57,7 +61,7 @@ def text_with_secrets(size: int) -> str:
     """Return prose of `size` characters, in every KB of which a few secrets are named."""
     parts = []
     for number in range(size // KB):
-        named = _NAMED.format(n=number)
+        named = _NAMED.format(n=number % 4)
         parts.append(named + text(KB - len(named)))
     return "".join(parts)
 

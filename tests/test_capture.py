@@ -125,13 +125,13 @@ def test_a_table_is_its_shape_its_columns_and_a_head() -> None:
     shown = _json(table)
     assert shown["shape"] == [1000, 2]
     assert shown["columns"] == ["n", "word"]
-    assert shown["head"][:2] == [[0, "w"], [1, "w"]]
+    assert shown["head"][:2] == [{"n": 0, "word": "w"}, {"n": 1, "word": "w"}]
 
 
 def test_a_table_in_a_value_is_read_there_too() -> None:
     shown = _json({"table": DataFrame([{"n": 1}]), "password": DataFrame([{"n": 1}])})
     assert shown == {
-        "table": {"shape": [1, 1], "columns": ["n"], "head": [[1]]},
+        "table": {"shape": [1, 1], "columns": ["n"], "head": [{"n": 1}]},
         "password": "**********",
     }
 

@@ -175,6 +175,7 @@ async def test_a_hidden_tool_shows_nothing(run: Callable[..., Any]) -> None:
     assert tool.attributes["langflow.content.hidden"] is True
     assert not _has([tool], (*KINDS["INPUTS"], *KINDS["OUTPUTS"]))
     assert _has([_called(spans, "get_distance")], ("output.value",))
+    assert "snow" not in repr(spans), "what it said is not in the agent's next turn either"
 
 
 async def test_added_names_are_masked_on_every_span(run: Callable[..., Any]) -> None:

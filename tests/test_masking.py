@@ -103,7 +103,7 @@ def test_a_column_of_a_table_with_a_secrets_name_is_masked(capture: Capture) -> 
     assert shown == {
         "shape": [1, 3],
         "columns": ["service", "api_key", "n"],
-        "head": [["maps", MASK, 1]],
+        "head": [{"service": "maps", "api_key": MASK, "n": 1}],
     }
 
 
@@ -241,10 +241,11 @@ def test_the_value_of_a_secretstr_is_masked_elsewhere_too(capture: Capture) -> N
     assert capture.value("pl4nted-key was used").text == f"{MASK} was used"
 
 
-class Enlarging:
+class Enlarging(SecretStr):
     """Enlarges a mapping while that is read, as another thread may."""
 
     def __init__(self, target: dict[str, Any]) -> None:
+        super().__init__("")
         self.target = target
 
     def get_secret_value(self) -> str:

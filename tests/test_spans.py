@@ -41,6 +41,10 @@ COMPONENT = COMMON | {
 
 ALL_NAMES = sorted(
     {
+        "document.content",
+        "document.id",
+        "document.metadata",
+        "document.score",
         "error.type",
         "exception.message",
         "exception.stacktrace",
@@ -81,6 +85,8 @@ ALL_NAMES = sorted(
         "openinference.span.kind",
         "output.mime_type",
         "output.value",
+        "reranker.output_documents",
+        "retrieval.documents",
         "session.id",
         "tool.description",
         "tool.name",

@@ -4,7 +4,12 @@ Names under `langflow.` are ours. The others are those of OpenInference's semant
 (taken from `openinference.semconv`) and of OpenTelemetry's.
 """
 
-from openinference.semconv.trace import OpenInferenceSpanKindValues, SpanAttributes
+from openinference.semconv.trace import (
+    DocumentAttributes,
+    OpenInferenceSpanKindValues,
+    RerankerAttributes,
+    SpanAttributes,
+)
 
 # -- every span of ours
 SPAN_KIND = SpanAttributes.OPENINFERENCE_SPAN_KIND
@@ -47,6 +52,14 @@ MODEL_PROVIDER = SpanAttributes.LLM_PROVIDER
 INPUT_TOKENS = SpanAttributes.LLM_TOKEN_COUNT_PROMPT
 OUTPUT_TOKENS = SpanAttributes.LLM_TOKEN_COUNT_COMPLETION
 TOTAL_TOKENS = SpanAttributes.LLM_TOKEN_COUNT_TOTAL
+
+# -- a component that found documents; these stand behind `retrieval.documents.0.` and so on
+RETRIEVAL_DOCUMENTS = SpanAttributes.RETRIEVAL_DOCUMENTS
+RERANKED_DOCUMENTS = RerankerAttributes.RERANKER_OUTPUT_DOCUMENTS
+DOCUMENT_CONTENT = DocumentAttributes.DOCUMENT_CONTENT
+DOCUMENT_METADATA = DocumentAttributes.DOCUMENT_METADATA
+DOCUMENT_SCORE = DocumentAttributes.DOCUMENT_SCORE
+DOCUMENT_ID = DocumentAttributes.DOCUMENT_ID
 
 # -- a tool call
 TOOL_NAME = SpanAttributes.TOOL_NAME
@@ -189,6 +202,10 @@ OUTPUT_PREFIXES = (
     "mcp.response",
     "http.response.body",
 )
+DOCUMENT_PREFIXES = ("retrieval.documents", "gen_ai.retrieval.", "reranker.")
+TOOL_PREFIXES = ("tool.parameters", "llm.tools", "llm.request.functions", "gen_ai.tool.definitions")
+# Content that is neither what came in nor what came out.
+TOLD = (LOG_NAME, LOG_MESSAGE, EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE)
 # Addresses, whose query and user information may hold a key.
 ADDRESSES = ("http.url", "url.full", "http.target")
 URL_QUERY = "url.query"

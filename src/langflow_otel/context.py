@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _FLOW = otel_context.create_key("langflow_otel.flow")
 _COMPONENT = otel_context.create_key("langflow_otel.component")
 _TOOL = otel_context.create_key("langflow_otel.tool")
+_HIDDEN = otel_context.create_key("langflow_otel.hidden")
 _AI_PARENT = otel_context.create_key("langflow_otel.ai_parent")
 
 
@@ -37,6 +38,11 @@ def ai_parent(context: Context | None) -> SpanContext | None:
     return otel_context.get_value(_AI_PARENT, context)  # type: ignore[return-value]
 
 
+def is_hidden(context: Context | None = None) -> bool:
+    """Tell whether the content of what runs in `context` (default: here) is never captured."""
+    return otel_context.get_value(_HIDDEN, context) is True
+
+
 def identity() -> dict[str, str]:
     """Return the session and the user of the run that is current here, by attribute name."""
     known = {name: otel_context.get_value(name) for name in (names.SESSION_ID, names.USER_ID)}
@@ -51,6 +57,7 @@ def inside(
     tool: "ToolSpan | None" = None,
     session_id: str | None = None,
     user_id: str | None = None,
+    hidden: bool = False,
 ) -> Context:
     """Return the current context with `span` current in it, and all that goes with it.
 
@@ -65,6 +72,8 @@ def inside(
         added[_COMPONENT] = component
     if tool is not None:
         added[_TOOL] = tool
+    if hidden:
+        added[_HIDDEN] = True
     if session_id:
         added[names.SESSION_ID] = session_id
     if user_id:

@@ -89,8 +89,7 @@ class EnrichSpanProcessor(SpanProcessor):
     @staticmethod
     def _hide(span: Span, parent_context: Context | None) -> None:
         """Mark what is below a component whose content is never captured."""
-        component = run_context.current_component(parent_context)
-        if component is not None and component.hidden:
+        if run_context.is_hidden(parent_context):
             span.set_attribute(names.CONTENT_HIDDEN, True)
 
     def _watch(self, span: Span, parent_context: Context | None) -> None:

@@ -44,7 +44,7 @@ async def safely_in_thread(function: Callable[..., Any], *args: Any) -> None:
         report(function, error)
 
 
-def report(place: Any, error: Exception) -> None:
+def report(place: Any, error: BaseException) -> None:
     """Log `error` by its type only (its text may quote a flow's content), once per place."""
     name = getattr(place, "__qualname__", None) or type(place).__name__
     said = warn_once(

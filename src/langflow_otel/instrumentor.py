@@ -10,7 +10,7 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
 from opentelemetry.trace import TracerProvider
 
 from langflow_otel import pipeline, seams
-from langflow_otel.capture import NO_CONTENT, Capture, HiddenComponents, SecretNames
+from langflow_otel.capture import NO_CONTENT, Capture, HiddenComponents
 from langflow_otel.enrich import SCOPE
 from langflow_otel.guard import logger
 from langflow_otel.package import _instruments_any
@@ -84,12 +84,13 @@ class LangflowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             tracer,
             Capture(
                 max_bytes=settings.max_value_bytes,
-                names=SecretNames(settings.mask_keys),
+                names=settings.names,
                 vectors=settings.capture_vectors,
             ),
             settings.content if self._pipeline.captures_content else NO_CONTENT,
             HiddenComponents(settings.hide_components),
             self._pipeline.late_enrichment(),
+            watches=bool(self._pipeline.captures_content or self._pipeline.destinations),
         )
         self._patches = seams.install(self._tracer, self._pipeline, settings)
 

@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from langflow_otel import environment as env
-from langflow_otel.capture import ALL_CONTENT, Content
+from langflow_otel.capture import ALL_CONTENT, Content, SecretNames
 from langflow_otel.guard import warn_once
 
 DEFAULT_MAX_VALUE_BYTES = 16 * 1024
@@ -46,7 +46,7 @@ class Settings:
         capture_vectors: Whether the numbers in vectors are captured.
         max_value_bytes: The most bytes of UTF-8 one captured value may have.
         hide_components: The types and ids of components whose content is never captured.
-        mask_keys: More names whose values are masked.
+        names: What tells the names of secrets, those that were added among them.
         mask: Called with every text of content before it is sent, returns what is sent instead.
         instrument_langchain: Whether OpenInference's LangChain instrumentor is turned on; None
             means "when it is installed and not disabled".
@@ -59,7 +59,7 @@ class Settings:
     capture_vectors: bool = False
     max_value_bytes: int = DEFAULT_MAX_VALUE_BYTES
     hide_components: tuple[str, ...] = ()
-    mask_keys: tuple[str, ...] = ()
+    names: SecretNames = field(default_factory=SecretNames, compare=False)
     mask: Mask | None = None
     instrument_langchain: bool | None = None
     replace_tracers: bool = True
@@ -87,7 +87,9 @@ class Settings:
             hide_components=_listed(
                 environ, env.OTEL_PYTHON_LANGFLOW_HIDE_COMPONENTS, arguments, "hide_components"
             ),
-            mask_keys=_listed(environ, env.OTEL_PYTHON_LANGFLOW_MASK_KEYS, arguments, "mask_keys"),
+            names=SecretNames(
+                _listed(environ, env.OTEL_PYTHON_LANGFLOW_MASK_KEYS, arguments, "mask_keys")
+            ),
             mask=mask,
             instrument_langchain=_boolean(
                 environ, env.OTEL_PYTHON_LANGFLOW_INSTRUMENT_LANGCHAIN, unusable=None

@@ -12,7 +12,8 @@ _HEAD = 12 * 1024
 _HEAD_BASE64 = _HEAD // 3 * 4
 _DATA_URL = re.compile(r"data:([\w.+-]+/[\w.+-]+)?(?:;[\w=.+-]+)*;base64,", re.ASCII)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_\r\n-]+={0,2}\s*", re.ASCII)
-_ENDS = re.compile(r"[^A-Za-z0-9+/=_\r\n-]|\Z", re.ASCII)
+_TERMINATORS = ")\"'>] \n\\<,;&"
+_LONGEST_LOOK = 1024 * 1024
 _SAMPLE = 256
 _SIGNATURES = (
     (b"\x89PNG\r\n", "image/png"),
@@ -56,10 +57,10 @@ def note_of_base64(text: str) -> str | None:
 
 
 def without_data_urls(text: str, room: int) -> tuple[str, int]:
-    """Return the first `room` characters of `text`, with the data URLs in them named instead.
+    """Return about `room` characters of `text`, with the data URLs in them named instead.
 
-    Returns too how many characters are left over. A data URL that goes on for long is looked at
-    only as far as what is hashed of it.
+    Returns too how many characters are left over. The end of a data URL is looked for within
+    1 MB; what comes after a longer one is left over.
     """
     parts: list[str] = []
     at = 0
@@ -69,15 +70,32 @@ def without_data_urls(text: str, room: int) -> tuple[str, int]:
             parts.append(text[at : at + room])
             at += room
             break
-        limit = min(url.end() + _HEAD_BASE64, len(text))
-        ends = _ENDS.search(text, url.end(), limit)
-        end = ends.start() if ends else limit
-        data = _decoded(text[url.end() : end])
-        note = _note(url[1], len(data), data, more=end == limit < len(text))
+        end = _end_of(text, url.end())
+        note = _note(
+            url[1],
+            _decoded_size(text[max(end - 4, 0) : end], end - url.end()),
+            _decoded(text[url.end() : min(end, url.end() + _HEAD_BASE64)]),
+            more=end - url.end() >= _LONGEST_LOOK,
+        )
         parts += [text[at : url.start()], note]
         room -= url.start() - at + len(note)
         at = end
+        if end - url.end() >= _LONGEST_LOOK:
+            break
     return "".join(parts), max(len(text) - at, 0)
+
+
+def _end_of(text: str, start: int) -> int:
+    """Return where the base64 that begins at `start` ends, within 1 MB."""
+    end = min(start + _LONGEST_LOOK, len(text))
+    for character in _TERMINATORS:
+        found = text.find(character, start, end)
+        end = found if found >= 0 else end
+    return end
+
+
+def _decoded_size(tail: str, length: int) -> int:
+    return length * 3 // 4 - tail.count("=")
 
 
 def _looks_encoded(text: str) -> bool:

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from langflow_otel.capture.blobs import LONG, note_of_base64, without_data_urls
-from langflow_otel.capture.masker import Masker
+from langflow_otel.capture.masker import Masker, clean
 from langflow_otel.capture.names import SecretNames
 from langflow_otel.capture.secrets import RunSecrets
 from langflow_otel.capture.snapshot import Snapshot
@@ -15,13 +15,12 @@ TEXT = "text/plain"
 JSON = "application/json"
 _CUT = "… [cut]"
 _OPTIONS = orjson.OPT_NON_STR_KEYS
-_BEYOND_CUT = 256
 
 
 def label(text: str, limit: int = 256) -> str:
     """Return a name or an id as any backend takes it: no lone surrogates, `limit` characters."""
-    clean = text if text.isascii() else text.encode("utf-8", "replace").decode()
-    return clean if len(clean) <= limit else clean[: limit - 1] + "…"
+    shown = clean(text[: limit + 1])
+    return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 
 class Captured(NamedTuple):
@@ -82,7 +81,7 @@ class Capture:
 
     def value(self, value: Any) -> Captured:
         """Capture any value: a text, or what is read as one, as text; the rest as JSON."""
-        text = value if isinstance(value, str) else message_text(value)
+        text = str.__str__(value) if issubclass(type(value), str) else message_text(value)
         if text is not None:
             return self.text(text)
         captured = self.json(value)
@@ -92,20 +91,21 @@ class Capture:
 
     def text(self, text: str) -> Captured:
         """Capture a text, cut where it is too long."""
-        length = len(text)
-        # More than may be shown: a secret is found only where it is read to its end.
-        room = self.max_bytes + max(_BEYOND_CUT, self.secrets.longest)
-        shown, left_over = text[:room], max(length - room, 0)
-        if length >= LONG:
+        shown, left_over = text, 0
+        if len(text) >= LONG:
             note = note_of_base64(text)
             if note is not None:
                 return Captured(note, TEXT, truncated=False)
-            if ";base64," in shown:
-                shown, left_over = without_data_urls(text, room)
-        shown = self.masker.json(shown) if not left_over else self.masker.text(shown)
-        cut, truncated = self._fit(shown)
-        truncated = truncated or left_over > 0
-        return Captured(cut, TEXT, truncated, length if truncated else None)
+            if ";base64," in text[: self.max_bytes]:
+                shown, left_over = without_data_urls(text, self.max_bytes + LONG)
+        if len(shown) <= self.max_bytes:
+            masked = self.masker.json(clean(shown))
+        else:
+            masked, left_over = self.masker.cut(shown, self.max_bytes), 1
+        fitting = self._fit(masked, cut=left_over > 0)
+        if fitting == masked:
+            return Captured(masked, TEXT, truncated=False)
+        return Captured(fitting, TEXT, truncated=True, length=len(text))
 
     def json(self, value: Any) -> Captured:
         """Capture a value as JSON; where it is too long it is cut so that it stays valid JSON."""
@@ -146,12 +146,13 @@ class Capture:
             taken = self.masker.tree(taken)
         return orjson.dumps(taken, option=_OPTIONS), snapshot.truncated
 
-    def _fit(self, text: str) -> tuple[str, bool]:
+    def _fit(self, text: str, *, cut: bool) -> str:
+        """Return what fits of `text`, with a note if that is not all, or if it was `cut` before."""
         data = text.encode("utf-8", "replace")
-        if len(data) <= self.max_bytes:
-            return (text if text.isascii() else data.decode()), False
+        if len(data) <= self.max_bytes and not cut:
+            return text
         room = self.max_bytes - len(_CUT.encode())
-        return data[:room].decode("utf-8", "ignore") + _CUT, True
+        return data[:room].decode("utf-8", "ignore") + _CUT
 
     def _with(self, max_bytes: int, secrets: RunSecrets) -> "Capture":
         return Capture(

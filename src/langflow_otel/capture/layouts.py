@@ -32,7 +32,7 @@ def _has(character: str, *words: str) -> Gate:
     return lambda text: character in text and any(word in text for word in words)
 
 
-_LINE = r"(?im)^[<>*\s]*"
+_LINE = r"(?im)^[<>* \t]{0,8}"
 _QUOTE = r"(?P<quote>[\"'])"
 
 LAYOUTS = (
@@ -69,13 +69,13 @@ LAYOUTS = (
     # <password>…</password>
     Layout(
         _has("<", "</"),
-        re.compile(r"<(?P<name>[\w:.-]+)>(?P<value>[^<>]+)(?=</[\w:.-]+>)"),
+        re.compile(r"<(?P<name>[\w:.-]{1,64})>(?P<value>[^<>]+)(?=</[\w:.-]{1,64}>)"),
     ),
     # ?next=https%3A%2F%2F…%3Ftoken%3D…
     Layout(
         _has("%", "%3D", "%3d"),
         re.compile(
-            r"(?i)(?:%3F|%26|\b)(?P<name>[a-z_][\w.-]*)%3D"
+            r"(?i)(?:%3F|%26|(?<![\w.-]))(?P<name>[a-z_][\w.-]{0,63})%3D"
             r"(?P<value>(?:[^%\s&\"'<>]|%(?!26)[0-9a-f]{2})+)"
         ),
     ),
@@ -83,14 +83,14 @@ LAYOUTS = (
     Layout(
         _has("-", " -", "'-", '"-', "\n-"),
         re.compile(
-            r"(?<![\w-])--?(?P<name>[A-Za-z][\w-]*)(?:[ ]+|[ ]*\n|[\"'],\s*)"
+            r"(?<![\w-])--?(?P<name>[A-Za-z][\w-]{0,63})(?:[ ]{1,8}|[ ]{0,8}\n|[\"'],\s{0,8})"
             r"(?P<value>(?<=\n)(?!-)[^\n]+|(?<=\s)(?![\s-])[^\s\"']+)"
         ),
     ),
     Layout(
         _has("-", " -", "'-", '"-'),
         re.compile(
-            rf"(?<![\w-])--?(?P<name>[A-Za-z][\w-]*)(?:[ ]+|[\"'],\s*){_QUOTE}"
+            rf"(?<![\w-])--?(?P<name>[A-Za-z][\w-]{{0,63}})(?:[ ]{{1,8}}|[\"'],\s{{0,8}}){_QUOTE}"
             r"(?P<value>(?:(?!(?P=quote)).)+)"
         ),
     ),
@@ -122,6 +122,22 @@ LAYOUTS = (
             r"(?P<value>(?<=[\"'])[^\"'\\]+|[^\s\"'\\,;]+)"
         ),
     ),
+    # The same the other way round: {"value": "…", "key": "Authorization"}
+    Layout(
+        re.compile(r"val(?:ue)?[\"'\\]*\s*[:=]").search,
+        re.compile(
+            r"(?i)\bval(?:ue)?[\"'\\]*\s*[:=]\s*\\*[\"'](?P<value>[^\"'\\]+)[\"'\\]*[,;\s]+[\"'\\]*"
+            r"(?:key|name|header|field)[\"'\\]*\s*[:=]\s*[\"'\\]*(?P<name>[\w.-]+)"
+        ),
+    ),
+    # password: |\n  …
+    Layout(
+        _has(":", ": |", ": >", ":|", ":>"),
+        re.compile(
+            r"(?m)^(?P<indent>[ \t]*)(?P<name>[\w.-]+):[ \t]*[|>][+-]?[ \t]*\n"
+            r"(?P<value>(?:(?P=indent)[ \t]+[^\n]*(?:\n|\Z))+)"
+        ),
+    ),
     # api_key\n  Input should be … [type=…, input_value='…', …]: pydantic's errors
     Layout(
         _has("=", "input_value="),
@@ -132,13 +148,16 @@ LAYOUTS = (
     # A form's part: name="password", an empty line, the value.
     Layout(
         _has(":", "Content-Disposition"),
-        re.compile(r"\bname=\"(?P<name>[^\"]+)\"\r?\n(?:[^\r\n]+\r?\n)*\r?\n(?P<value>[^\r\n]+)"),
+        re.compile(
+            r"\bname=\"(?P<name>[^\"\n]{1,64})\"\r?\n(?:[^\r\n]+\r?\n){0,4}\r?\n(?P<value>[^\r\n]+)"
+        ),
     ),
     # The user and password that clients in Python are given: auth=("user", "…")
     Layout(
         _has("(", "uth=(", "uth = (", "Auth("),
         re.compile(
-            r"(?i)auth\s*=?\s*\(\s*[\"'][^\"']*[\"']\s*,\s*[\"'](?P<value>[^\"']+)(?=[\"'])"
+            r"(?i)auth[ ]?=?[ ]?\([ ]?[\"'][^\"'\n]{0,256}[\"'][ ]?,[ ]?[\"']"
+            r"(?P<value>[^\"'\n]{1,512})"
         ),
     ),
 )

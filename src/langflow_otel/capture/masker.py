@@ -1,5 +1,8 @@
 """Masks secrets in text and in plain values: those known from the run, by name, by shape."""
 
+from collections import deque
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 import orjson
@@ -9,13 +12,19 @@ from langflow_otel.capture.names import SecretNames, word_set
 from langflow_otel.capture.pairs import SecretPairs
 from langflow_otel.capture.secrets import NoSecrets, RunSecrets
 from langflow_otel.capture.shapes import MASK, is_placeholder
+from langflow_otel.capture.types import is_stream, reader
 
 _MAX_DEPTH = 32
 _PAIR = 2
-_SHORTEST_TEXT = 6
+# A secret that begins before a cut and ends after it is found when so much more is read.
+_BEYOND_CUT = 256
+_MAX_REMEMBERED = 4096
+_PLAIN = frozenset({int, float, bool, type(None)})
+_CONTAINERS = frozenset({dict, list, tuple, set, frozenset, deque})
+_SHORTEST_TEXT = 5
 #: Rows of a table of settings, as Langflow's API Request has for headers: the name, the value.
-_NAME_FIELDS = ("key", "name", "header", "field")
-_VALUE_FIELDS = ("value", "val")
+_NAME_FIELDS = ("key", "name", "header", "field", "Key", "Name")
+_VALUE_FIELDS = frozenset({"value", "val", "Value"})
 # A field that is described, in a JSON schema or in a flow, is no secret; what is set for it is.
 _SCHEMA = word_set(
     """
@@ -50,6 +59,10 @@ class Masker:
             or self._pairs.may_hold(text)
         )
 
+    def suspects_tables(self, texts: Iterable[str]) -> bool:
+        """Tell the same of tables, which are known by the first lines of texts."""
+        return any("\n" in text and self._pairs.may_hold_table(text) for text in texts)
+
     def text(self, text: str) -> str:
         """Return `text` with every secret in it masked."""
         if not self.suspects(text):
@@ -61,84 +74,132 @@ class Masker:
         """Return `text` masked; where it is JSON by what its keys say, too, and still JSON."""
         if not self.suspects(text):
             return text
-        if text[:1] in {"{", "["}:
+        if text[:64].lstrip()[:1] in {"{", "["}:
             try:
                 return orjson.dumps(self.tree(orjson.loads(text))).decode()
             except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
                 pass
         return self.text(text)
 
+    def known(self, text: str) -> str:
+        """Return `text` masked if one of the run's secrets is in it: it was masked before."""
+        return self.json(text) if self.secrets.may_be_in(text, long_runs=True) else text
+
     def tree(self, value: Any, depth: int = 0) -> Any:
         """Return a copy of a plain value (what JSON has) with every secret in it masked."""
         if isinstance(value, str):
-            return self.text(value)
+            return self.json(value)
+        if not isinstance(value, dict | list):
+            return value
         if depth > _MAX_DEPTH:
-            return value if not isinstance(value, dict | list) else MASK
-        if isinstance(value, dict):
-            return self.row(
-                {
-                    self.text(key): self.named(key, item) or self.tree(item, depth + 1)
-                    for key, item in value.items()
-                }
-            )
+            return MASK
         if isinstance(value, list):
             return [self._item(value, at, depth + 1) for at in range(len(value))]
-        return value
+        masked = {}
+        for key, item in value.items():
+            hidden = self.named(key, item)
+            masked[self.text(key)] = (
+                hidden if hidden == MASK else self.tree(hidden or item, depth + 1)
+            )
+        return self.row(masked, value)
 
     def _item(self, items: list[Any], at: int, depth: int) -> Any:
         """Mask an item: of a pair by the name in it, of arguments by the option before it."""
         item, before = items[at], items[at - 1] if at else None
-        if isinstance(before, str) and before.startswith("-"):
-            masked = self.named(before.lstrip("-"), item)
-            if masked:
-                return masked
-        if isinstance(item, list) and len(item) == _PAIR and isinstance(item[0], str):
-            masked = self.named(item[0], item[1])
-            if masked:
-                return [self.text(item[0]), masked]
+        option = before[1:].lstrip("-") if isinstance(before, str) and before[:1] == "-" else ""
+        if option and self.named(option, item) == MASK:
+            return MASK
+        pair = isinstance(item, list) and len(item) == _PAIR and isinstance(item[0], str)
+        if pair and self.named(item[0], item[1]) == MASK:
+            return [self.text(item[0]), MASK]
         return self.tree(item, depth)
 
-    def row(self, row: dict[str, Any]) -> dict[str, Any]:
-        """Mask the value in a row of settings, `{"key": "Authorization", "value": "…"}`."""
-        if "value" not in row and "val" not in row:
+    def row(self, row: dict[str, Any], source: dict[Any, Any]) -> dict[str, Any]:
+        """Mask the value in a row of settings, `{"key": "Authorization", "value": "…"}`.
+
+        The names are those in `source`, of which `row` may be a part only.
+        """
+        if _VALUE_FIELDS.isdisjoint(row):
             return row
-        names = [row[field] for field in _NAME_FIELDS if isinstance(row.get(field), str)]
-        for field in _VALUE_FIELDS:
-            for name in names:
-                masked = self.named(name, row.get(field))
+        names = [dict.get(source, field) for field in _NAME_FIELDS]
+        for name in names:
+            for field in _VALUE_FIELDS.intersection(row):
+                masked = self.named(name, row[field]) if type(name) is str else None
                 if masked:
                     row = {**row, field: masked}
         return row
 
     def named(self, name: str, value: Any) -> Any:
-        """Return the mask, where `name` says that `value` is a secret, else None."""
+        """Return what is shown instead, where `name` says that `value` is a secret, else None.
+
+        That is the mask; of the description of a field it is the field without its value.
+        """
         if not self.names.hides(name) or _says_nothing(value):
             return None
-        if type(value) is dict and _SCHEMA.issuperset(value):
-            return {
-                key: self.named(name, item) or item if key in _SCHEMA_VALUES else self.tree(item)
-                for key, item in value.items()
-            }
+        if type(value) is dict and _describes_field(value):
+            shown = value.copy()
+            for key in _SCHEMA_VALUES.intersection(shown):
+                if not _says_nothing(shown[key]):
+                    self.remember(shown[key])
+                    shown[key] = MASK
+            return shown
         self.remember(value)
         return MASK
 
     def remember(self, value: Any, depth: int = 3) -> None:
         """Remember the texts of a value that is masked, to mask them wherever they come up."""
+        cls = type(value)
+        if cls is bytes:
+            value = value[:_MAX_REMEMBERED].decode("utf-8", "replace")
         if isinstance(value, str):
-            self.secrets.add_named(value)
-            shapes.without(value, self.secrets.add_named)
-            self._pairs.without(value, self.secrets.add_named)
-            scheme, space, rest = value.partition(" ")
-            if space and scheme.isalpha():
-                self.secrets.add_named(rest)
-        elif depth and isinstance(value, dict | list | tuple):
-            items = value.values() if isinstance(value, dict) else value
-            for item in list(items)[:16]:
+            self._remember_text(str.__str__(value)[:_MAX_REMEMBERED])
+        elif hasattr(cls, "get_secret_value"):
+            self.secrets.add_object(value)
+        elif depth and cls in _CONTAINERS:
+            items = value.values() if cls is dict else value
+            for item in islice(items, 16):
                 self.remember(item, depth - 1)
+        elif depth and cls not in _PLAIN and not is_stream(value):
+            self.remember(reader(cls)(value), depth - 1)
+
+    def _remember_text(self, text: str) -> None:
+        self.secrets.add_named(text)
+        shapes.without(text, self.secrets.add_named)
+        self._pairs.without(text, self.secrets.add_named)
+        scheme, space, rest = text.partition(" ")
+        if space and scheme.isalpha():
+            self.secrets.add_named(rest)
+
+    def cut(self, text: str, room: int) -> str:
+        """Return the first `room` characters of a longer text, masked.
+
+        What comes after is read, too: a secret is found only where it is read to its end.
+        """
+        beyond = max(_BEYOND_CUT, self.secrets.longest)
+        masked = self.text(clean(text[: room + beyond]))
+        if len(text) > room + beyond:
+            # A mask is shorter than what it hides: what was read beyond the cut has moved up.
+            masked = masked[:-beyond]
+        return masked[:room]
+
+
+def clean(text: str) -> str:
+    """Return `text` without lone surrogates, which UTF-8 has no form for."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def _describes_field(value: dict[Any, Any]) -> bool:
+    flag = value.get("password")
+    return (
+        _SCHEMA.issuperset(value)
+        and ("type" in value or "display_name" in value)
+        and (flag is None or flag is True or flag is False)
+    )
 
 
 def _says_nothing(value: Any) -> bool:
     """Tell whether there is nothing to mask: nothing is set, a switch (`{"password": true}`)."""
     if isinstance(value, str):
-        return not value or is_placeholder(value)
-    return value is None or isinstance(value, bool)
+        text = str.__str__(value)
+        return not text or is_placeholder(text)
+    return value is None or value is True or value is False

@@ -23,7 +23,8 @@ _SECRET_WORDS = word_set(
     apikey apitoken authorization authtoken accesstoken refreshtoken bearertoken bearer
     clientsecret cookie cookies credential credentials creds dsn jwt mnemonic otp passcode
     passphrase passwd password passwords privatekey pwd secret secretkey secrets token totp
-    connectionstring connstr sessionkey accesskey apisecret webhooksecret
+    connectionstring connstr sessionkey accesskey apisecret webhooksecret encryptionkey
+    signingkey masterkey authkey pswd kubeconfig pem
     """
 )
 # Written as one word with something before or after it: `dbpassword`, `myapikey2`.
@@ -66,8 +67,8 @@ _ABOUT = word_set(
     """
     alg algorithm arn at attempts budget by changed column cost count counts created
     description details disabled display enabled endpoint env exists expired expires
-    expiration expiry expire field fields file filename folder format header hint host id ids
-    in indices info input issuer kind label len length limit limits link location manager max
+    expiration expiry expire fields file filename folder format hint host id ids
+    in indices info issuer kind label len length limit limits link location manager max
     method min mode name names note optional param parameter parameters params path
     placeholder policy position prefix probabilities provider rate ratio ref reference region
     required rotation rule rules scope scopes score settings size source span state status
@@ -76,8 +77,17 @@ _ABOUT = word_set(
     """
 )
 # Langflow's own tracers mask this one, as what they call `api_key` and `password`.
+_TWO_WORDS = {
+    ("connection", "string"),
+    ("conn", "string"),
+    ("conn", "str"),
+    ("access", "signature"),
+    ("github", "pat"),
+    ("gitlab", "pat"),
+    ("service", "account"),
+}
 _SERVER_URL = ["server", "url"]
-_HOLDERS = frozenset({"base64", "data", "text", "value"})
+_HOLDERS = frozenset({"base64", "data", "field", "header", "input", "json", "text", "value"})
 # Names that only the query of an address gives this meaning to: `?key=…&sig=…`.
 _QUERY = frozenset({"key", "sig", "code"})
 _QUERY_SUFFIX = ("signature", "credential")
@@ -106,7 +116,8 @@ class SecretNames:
             if len(self._verdicts) >= _MAX_REMEMBERED:
                 self._verdicts.clear()
                 self.harmless = set()
-            self._verdicts[name] = known
+            if len(name) <= _MAX_NAME:
+                self._verdicts[name] = known
             if not known and len(name) <= _MAX_NAME and name.isascii():
                 self.harmless.add(name)
         return known
@@ -141,7 +152,7 @@ def _is_secret(words: list[str]) -> bool:
         return not before or before in _PASS_OWNERS
     if last in {"auth", "authentication"}:
         return before not in {"o", "no"}
-    if last == "string" and before in {"connection", "conn"}:
+    if (before, last) in _TWO_WORDS:
         return True
     return any(map(_tells_secret, words, ["", *words])) or bool(_STEMS.search("".join(words)))
 

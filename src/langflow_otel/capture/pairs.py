@@ -8,14 +8,12 @@ from langflow_otel.capture.names import SecretNames
 from langflow_otel.capture.shapes import MASK, Found, is_placeholder
 from langflow_otel.capture.tables import may_hold_table, places_in_tables
 
-# More separators than these are faster found together with their names.
-_FEW = 40
 _BEFORE = 48
 # As Chinese and Japanese are written.
 _WIDE_COLON = "\uff1a"
-_NAME = r"([A-Za-z_][\w.-]*)[\]\"'`\\* \t]{0,6}"
-_NAME_BEFORE = re.compile(rf"{_NAME}$")
+_NAME = r"([A-Za-z_][\w.-]{0,199})[\]\"'`\\* \t]{0,6}"
 _NAMED = re.compile(rf"(?<![\w.])(?<!\w-){_NAME}(?=[:={_WIDE_COLON}])")
+_EMAN = re.compile(rf"[:={_WIDE_COLON}][\]\"'`\\* \t]{{0,6}}([\w.-]*[A-Za-z_])(?![\w.])(?!-\w)")
 # The last words of names that are written in two or three: `API key`, `connection string`.
 _LAST_WORDS = frozenset({"key", "keys", "string", "pass", "code", "word", "phrase"})
 _WORDS_BEFORE = re.compile(r"(?:[A-Za-z_][\w-]*[ ]){1,2}$")
@@ -23,18 +21,25 @@ _WORDS_BEFORE = re.compile(r"(?:[A-Za-z_][\w-]*[ ]){1,2}$")
 _SEPARATOR = re.compile(r"(?:=>|:=|={1,2}|[:\uff1a](?!//)\*{0,2})\s{0,3}")
 _VALUE = re.compile(
     r"""
-    [bBfFrRuU]{0,2}(?P<quotes>\\*["'`])(?P<quoted>(?:(?!(?P=quotes)).){0,8192})
-    | \{(?P<braced>[^{}"':]*[;,][^{}"':]*)\}
+    [bBfFrRuU]{0,2}(?P<quotes>\\*["'`])(?P<quoted>(?:(?!(?<!\\)(?P=quotes)).){0,8192})
+    | \{(?P<braced>[^{}"':;,]{0,256}[;,][^{}"':]{0,256})\}
     | (?P<scheme>(?:Bearer|Basic|Token|Bot|ApiKey|Digest|Negotiate)[ ])?
-      (?P<bare>[^\s,;&"'`<>(){}\[\]\\|]+)
+      (?P<bare>[<\[{(]?[^\s,;&"'`<>(){}\[\]\\|]+)
     """,
     re.VERBOSE | re.DOTALL,
 )
 # What comes after a type, `token: str = "…"`.
 _ASSIGNED = re.compile(r"[\w\[\], |]*\s=\s*")
+# An object, or a list, as JSON and Python write it.
+_OBJECT = re.compile(r"[{\[]\s*\\*[\"']")
+_BRACKET = re.compile(r"[{}\[\]]")
+_MAX_OBJECT = 8192
+_VARIABLE = re.compile(r"\$?\{\{?[\w .:|-]{1,64}\}?\}|<[A-Za-z _-]{1,40}>|\[[a-z -]{1,24}\]")
 # Code that asks for a value, or passes it on, instead of stating it.
-_PASSED_ON = re.compile(r"(?:self|cls|os|settings|config|args|env|params|kwargs|request)\.[\w.]+")
-_CALL = re.compile(r"[A-Za-z_][\w.]*")
+_PASSED_ON = re.compile(
+    r"(?:self|cls|os|settings|config|args|env|params|kwargs|request)\.[A-Za-z_.]+"
+)
+_CALL = re.compile(r"[A-Za-z_]+(?:\.[A-Za-z_]+)*")
 _WORD = re.compile(r"[A-Za-z]{1,24}[.!?:]?")
 _NEXT_WORD = re.compile(r"[ \t]+[A-Za-z(]")
 
@@ -48,17 +53,19 @@ class SecretPairs:
 
     def may_hold(self, text: str) -> bool:
         """Tell fast, and wrongly only in saying yes, whether `text` may name a secret."""
-        many = (
-            text.count(":") + text.count("=") + (0 if text.isascii() else text.count(_WIDE_COLON))
-        )
-        if many:
-            names = _names_before(text) if many <= _FEW else _NAMED.finditer(text)
-            if any(self._may_hide(match[1]) for match in names):
-                return True
+        if ":" in text or "=" in text or _WIDE_COLON in text:
+            # Backwards a separator comes before its name: no word is read that has none.
+            for name in set(_EMAN.findall(text[::-1])):
+                if self._may_hide(name[::-1]):
+                    return True
         hides = self._names.hides
         if any(layout.gate(text) and any(layout.places(text, hides)) for layout in LAYOUTS):
             return True
-        return may_hold_table(text) and any(places_in_tables(text, hides))
+        return self.may_hold_table(text)
+
+    def may_hold_table(self, text: str) -> bool:
+        """Tell whether `text` is, or holds, a table with secrets in it."""
+        return may_hold_table(text) and any(places_in_tables(text, self._names.hides))
 
     def without(self, text: str, found: Found) -> str:
         """Return `text` with the values masked that have a secret's name; tell `found` of them."""
@@ -92,7 +99,10 @@ class SecretPairs:
             separator = _SEPARATOR.match(text, match.end())
             if separator is not None and self._hides(text, match, separator[0]):
                 prose = separator[0][0] in {":", _WIDE_COLON}
-                for place in _value_at(text, separator.end(), match[1], prose=prose):
+                for place in (
+                    *_object_at(text, separator.end()),
+                    *_value_at(text, separator.end(), match[1], prose=prose),
+                ):
                     done = place[1]
                     yield place
 
@@ -107,14 +117,17 @@ class SecretPairs:
         return any(self._names.hides(" ".join(words[at:])) for at in range(len(words)))
 
 
-def _names_before(text: str) -> Iterator[re.Match[str]]:
-    for separator in (":", "=", _WIDE_COLON):
-        at = text.find(separator)
-        while at >= 0:
-            match = _NAME_BEFORE.search(text[max(at - _BEFORE, 0) : at])
-            if match is not None:
-                yield match
-            at = text.find(separator, at + 1)
+def _object_at(text: str, at: int) -> Iterator[Span]:
+    """Give where the object or the list of JSON at `at` begins and ends: all of it is masked."""
+    if not _OBJECT.match(text, at):
+        return
+    depth = 0
+    for bracket in _BRACKET.finditer(text, at, at + _MAX_OBJECT):
+        depth += 1 if bracket[0] in "{[" else -1
+        if not depth:
+            yield at, bracket.end()
+            return
+    yield at, min(at + _MAX_OBJECT, len(text))
 
 
 def _value_at(text: str, at: int, name: str, *, prose: bool) -> Iterator[Span]:
@@ -123,6 +136,8 @@ def _value_at(text: str, at: int, name: str, *, prose: bool) -> Iterator[Span]:
     if match is None:
         return
     kind = "quoted" if match["quotes"] else "braced" if match["braced"] else "bare"
+    if _VARIABLE.match(text, match.start(kind)):
+        return
     value = match[kind]
     if not value or is_placeholder(value):
         assigned = _ASSIGNED.match(text, match.end()) if prose and kind == "bare" else None

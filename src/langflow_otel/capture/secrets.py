@@ -1,15 +1,17 @@
 """The secret values that were seen in a run, to be found wherever they come up again."""
 
 import base64
+import html
+import itertools
 import json
 import re
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import NamedTuple
-from urllib.parse import quote, quote_plus
+from typing import NamedTuple, TypeVar
+from urllib.parse import quote, quote_plus, unquote
 
 import orjson
 
@@ -19,7 +21,7 @@ from langflow_otel.guard import logger
 
 # So many values are remembered of one run, and among them so many that only a name told of.
 _MAX_VALUES, _MAX_NAMED = 128, 32
-_MAX_LENGTH = 4096
+_MAX_LENGTH, _MAX_SIZE = 4096, 16 * 1024
 #: The shortest value of a secret field, and the shortest of a key, that is looked for elsewhere.
 SHORTEST, SHORTEST_BY_NAME = 6, 8
 # What fields of secrets are filled with where no secret is wanted, and what people write about.
@@ -30,10 +32,14 @@ _ORDINARY = word_set(
     redacted required secret secrets string testing unused your-api-key **********
     """
 )
-_WORD = re.compile(r"[A-Z]?[a-z]+")
+_WORDS = re.compile(r"[A-Z]?[a-z]+(?:[ _][A-Za-z][a-z]*)*")
 _LONG_RUN = re.compile(rf"[\w+/=-]{{{RUN}}}", re.ASCII)
+# What is left as it is in a URL: nothing, a path's slash, what httpx, and what requests leaves.
+_SAFE_IN_URLS = ("", "/", "!$&'()*+,;=:@/~", "!#$%&'()*+,/:;=?@[]~")
+_PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
+T = TypeVar("T", str, bytes)
 # So many finished runs are remembered for the exporters, which come later.
-_FINISHED_RUNS = 4096
+_FINISHED_RUNS = 1024
 
 
 class _Form(NamedTuple):
@@ -56,7 +62,9 @@ class RunSecrets:
         # Replaced, never changed, so that whoever reads it needs no lock.
         self._forms: tuple[_Form, ...] = ()
         self._lock = threading.Lock()
-        self._graphs: set[int] = set()
+        self._number = next(_numbers)
+        self._size = 0
+        self._hidden_errors: set[int] = set()
 
     def __len__(self) -> int:
         """Return how many are known."""
@@ -71,23 +79,21 @@ class RunSecrets:
     def add_named(self, value: str) -> None:
         """Remember what stood under a secret's name: that may be a word, which is no secret."""
         value = value.strip()
-        if SHORTEST_BY_NAME <= len(value) <= _MAX_LENGTH and not _WORD.fullmatch(value):
+        if SHORTEST_BY_NAME <= len(value) <= _MAX_LENGTH and not _WORDS.fullmatch(value):
             self._add(value, named=True)
 
     def add_object(self, value: object) -> None:
         """Remember the value that a SecretStr, or the like, hides."""
-        try:
+        # Others' classes may ask a vault here; pydantic's only return what they hold.
+        if any(base.__module__.partition(".")[0] == "pydantic" for base in type(value).__mro__):
             text = value.get_secret_value()  # type: ignore[attr-defined]
-        except Exception:  # noqa: BLE001 - it is whatever somebody called so
-            return
-        if isinstance(text, str):
-            self.add(text)
+            self.add(text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text))
 
     def is_new(self, graph: object) -> bool:
         """Tell whether this is the first time that the secrets of `graph` are asked for."""
-        if id(graph) in self._graphs:
+        if vars(graph).get(_READ_FOR) == self._number:
             return False
-        self._graphs.add(id(graph))
+        vars(graph)[_READ_FOR] = self._number
         return True
 
     @property
@@ -100,14 +106,34 @@ class RunSecrets:
 
         `long_runs` says whether 16 characters of keys come in a row anywhere in it.
         """
-        return any(form.text in text for form in self._forms if long_runs or not form.long)
+        if any(form.text in text for form in self._forms if long_runs or not form.long):
+            return True
+        if "%" not in text or not self._forms:
+            return False
+        decoded = unquote(text)
+        return self._is_in(decoded) or self._is_in(decoded.replace("+", " "))
 
     def without(self, text: str) -> str:
         """Return `text` with every value masked, in whatever form it stands there."""
-        for form in self._forms:
-            if form.text in text:
-                text = text.replace(form.text, MASK)
+        found = [span for form in self._forms for span in _places(form.text, text)]
+        if found:
+            text = _masked_at(text, found, MASK)
+        # Not every encoder of URLs leaves the same characters as they are.
+        if "%" in text and self._forms:
+            text = _without_encoded(text, tuple(self._values))
         return text
+
+    def hide_error(self, error: BaseException) -> None:
+        """Let nobody in this run tell what `error` says."""
+        self._hidden_errors.add(id(error))
+        self.add(str(error))
+
+    def hides_error(self, error: BaseException) -> bool:
+        """Tell whether what `error` says must not be told."""
+        return id(error) in self._hidden_errors
+
+    def _is_in(self, text: str) -> bool:
+        return any(value in text for value in tuple(self._values))
 
     def _add(self, value: str, *, named: bool) -> None:
         if value in self._values:
@@ -120,6 +146,10 @@ class RunSecrets:
             self._named += named
             if not self._values:
                 _finished.append(self)
+            self._size += len(value)
+            if self._size > _MAX_SIZE:
+                _say_full()
+                return
             self._values.add(value)
             # The longest first: one secret may be the beginning of another.
             known = {*self._forms, *forms}
@@ -137,6 +167,10 @@ class NoSecrets(RunSecrets):
 
 _runs: "weakref.WeakValueDictionary[int, RunSecrets]" = weakref.WeakValueDictionary()
 _finished: deque[RunSecrets] = deque(maxlen=_FINISHED_RUNS)
+_runs_lock = threading.Lock()
+_numbers = itertools.count(1)
+# On a graph: the number of the run that its secrets were read for.
+_READ_FOR = "_langflow_otel_secrets"
 
 
 def secrets_of(trace_id: int) -> RunSecrets:
@@ -145,12 +179,54 @@ def secrets_of(trace_id: int) -> RunSecrets:
     A run that has any is remembered for a while after its end, for the exporters.
     """
     found = _runs.get(trace_id)
-    return _runs.setdefault(trace_id, RunSecrets()) if found is None else found
+    if found is not None:
+        return found
+    with _runs_lock:
+        return _runs.setdefault(trace_id, RunSecrets())
 
 
 def known_secrets(trace_id: int) -> RunSecrets | None:
     """Return the secrets of the trace `trace_id` if there are any."""
     return _runs.get(trace_id)
+
+
+def _without_encoded(text: str, values: Iterable[str]) -> str:
+    """Mask `values` where they are URL-encoded, whatever of them the encoder left as it was."""
+    data = text.encode("utf-8", "replace")
+    decoded = bytearray()
+    # Where each byte of `decoded`, and its end, stands in `data`.
+    origins: list[int] = []
+    at = 0
+    for match in _PERCENT.finditer(data):
+        decoded += data[at : match.start()] + bytes([int(match[1], 16)])
+        origins += range(at, match.start() + 1)
+        at = match.end()
+    decoded += data[at:]
+    origins += range(at, len(data) + 1)
+    places = [
+        (origins[start], origins[end])
+        for value in values
+        for plain in (bytes(decoded), bytes(decoded).replace(b"+", b" "))
+        for start, end in _places(value.encode("utf-8", "replace"), plain)
+    ]
+    return _masked_at(data, places, MASK.encode()).decode() if places else text
+
+
+def _places(form: T, text: T) -> Iterator[tuple[int, int]]:
+    at = text.find(form)
+    while at >= 0:
+        yield at, at + len(form)
+        at = text.find(form, at + 1)
+
+
+def _masked_at(text: T, places: Iterable[tuple[int, int]], mask: T) -> T:
+    """Mask `places`, which may overlap: one secret may begin in another."""
+    shown, shown_to = text[:0], 0
+    for start, end in sorted(places):
+        if start >= shown_to:
+            shown += text[shown_to:start] + mask
+        shown_to = max(shown_to, end)
+    return shown + text[shown_to:]
 
 
 @lru_cache(maxsize=1)
@@ -172,18 +248,17 @@ def _forms_of(value: str) -> tuple[_Form, ...]:
 
 def _written(value: str) -> Iterable[str]:
     data = value.encode("utf-8", "replace")
-    escaped = orjson.dumps(data.decode()).decode()[1:-1]
     yield value
-    for form in (
-        quote(data, safe=""),
-        quote(data),
-        quote_plus(data),
-        escaped,
-        json.dumps(value)[1:-1],
-    ):
+    for form in (quote_plus(data), *(quote(data, safe=safe) for safe in _SAFE_IN_URLS)):
         yield form
         if "%" in form:
             yield re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), form)
+    # As JSON, by orjson and by json, and as JSON in JSON.
+    for form in (orjson.dumps(data.decode()).decode()[1:-1], json.dumps(value)[1:-1]):
+        yield form
+        yield json.dumps(form)[1:-1]
+    yield repr(value)[1:-1]
+    yield html.escape(value)
     for shift in range(3):
         # In base64 three bytes are four characters, so what a value becomes depends on where it
         # begins; the characters at its ends that its neighbours have a part in are left out.

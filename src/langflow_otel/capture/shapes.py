@@ -20,6 +20,7 @@ _RUN = b"k" * RUN
 # What of a key may stand before the run: `SG.`, `ya29.`, a Telegram bot's number.
 _BEFORE_RUN = 12
 _LONGEST_PLACEHOLDER = 64
+_PIECE = 4096
 
 # The prefixes of the large providers' keys, as their documentation and GitHub's list of what
 # secret scanning supports give them. What follows a prefix is long, so that a word is no key.
@@ -82,14 +83,20 @@ _USERINFO = re.compile(
     r"((?:(?<=:)|(?<![\w:/]))//[^\s/?#\"'<>:@]{0,128}:)"
     r"([^\s/?#\"'<>]{1,512}(?=@)|(?!\d{1,5}[/?#])[^\s\"'<>]{1,512}?(?=@[\w.-]+(?::\w*)?(?:[/?,:\s\"']|$)))"
 )
+# The same alone, as what `urlsplit` calls the netloc.
+_NETLOC = re.compile(
+    r"(?m)^((?!mailto:|sips?:|xmpp:|acct:)[^\s/:@\"']{1,128}:)([^\s/@\"']{1,512})(?=@[\w.-]+(?::\d+)?$)"
+)
 _USER_ALONE = re.compile(r"(://)([^\s/?#\"'<>:@]{16,512})@(?=[\w\[.-])")
 
 # What stands for a value and is none.
 _PLACEHOLDER = re.compile(
-    r"(?i)[*•.x…_-]+|\$.*|\{.*\}?|<.*|%.*%|your[-_ ].*|none|null|nil|true|false|undefined|str"
-    r"|string|int|bool|bytes|any|optional.*|secretstr.*|os\.(?:environ|getenv).*|env\..*|\[.*"
-    r"|\d{1,3}|required|redacted|masked|hidden|missing|invalid|expired|empty|unset|n/a"
-    r"|bearer|basic|digest|negotiate|oauth2?|jwt|api[-_]?key|token"
+    r"(?i)[*•.x…_-]+|\$(?-i:[A-Z_][A-Z0-9_]*)|\$[a-z_]{1,40}|\$?\{\{?[\w .:|-]{1,48}\}?\}"
+    r"|<[a-z _-]{1,40}>|%s|%(?-i:[A-Z_]+)%|%\(\w+\)s|\[[a-z -]{1,24}\]|your[-_ ][a-z _-]+"
+    r"|none|null|nil|true|false|undefined|str|string|int|bool|bytes|any"
+    r"|(?:optional|secretstr)\b[\w\[\]().| ]*"
+    r"|os\.(?:environ|getenv)\b.*|env\.(?-i:[A-Z_]+)|\d{1,3}|required|redacted|masked|hidden|missing"
+    r"|invalid|expired|empty|unset|n/a|bearer|basic|digest|negotiate|oauth2?|jwt|api[-_]?key|token"
 )
 
 Found = Callable[[str], None]
@@ -110,7 +117,7 @@ def may_hold(text: str, data: bytes, marks: bytes, at: int) -> bool:
     """Tell whether `text` may hold a secret; `data` is it as UTF-8, `marks` and `at` its runs."""
     return (
         _may_hold_key(data, marks, at)
-        or ("@" in text and "//" in text)
+        or ("@" in text and ":" in text)
         or any(scheme in text for scheme in _SCHEMES)
         or _PEM in text
     )
@@ -120,8 +127,10 @@ def _may_hold_key(data: bytes, marks: bytes, at: int) -> bool:
     while at >= 0:
         end = marks.find(b" ", at)
         end = len(data) if end < 0 else end
-        if _HINTS.search(data, max(at - _BEFORE_RUN, 0), end):
-            return True
+        # In pieces: one search through a long image would not let another thread run.
+        for start in range(at, end, _PIECE):
+            if _HINTS.search(data, max(start - _BEFORE_RUN, 0), min(start + _PIECE, end)):
+                return True
         at = marks.find(_RUN, end)
     return False
 
@@ -130,7 +139,7 @@ def without(text: str, found: Found) -> str:
     """Return `text` with the secrets in it masked; call `found` with what may stand alone."""
     if _PEM in text:
         text = _PEM_BLOCK.sub(rf"\1{MASK}", text)
-    if "@" in text and "//" in text:
+    if "@" in text and ":" in text:
         text = _without_userinfo(text, found)
     if any(scheme in text for scheme in _SCHEMES):
         text = _SCHEME.sub(lambda match: _without_credentials(match, found), text)
@@ -151,7 +160,8 @@ def _without_userinfo(text: str, found: Found) -> str:
         found(match[2])
         return match[1] + MASK
 
-    return _USER_ALONE.sub(rf"\1{MASK}@", _USERINFO.sub(masked, text))
+    text = _NETLOC.sub(masked, _USERINFO.sub(masked, text))
+    return _USER_ALONE.sub(rf"\1{MASK}@", text)
 
 
 def _without_credentials(match: re.Match[str], found: Found) -> str:
@@ -170,11 +180,12 @@ def _without_credentials(match: re.Match[str], found: Found) -> str:
 def _basic_password(credentials: str) -> str | None:
     """Return the password of HTTP's Basic scheme, None for words that are no such thing."""
     try:
-        decoded = base64.b64decode(credentials + "=" * (-len(credentials) % 4)).decode()
-    except (binascii.Error, UnicodeDecodeError, ValueError):
+        decoded = base64.b64decode(credentials + "=" * (-len(credentials) % 4)).decode("latin-1")
+    except (binascii.Error, ValueError):
         return None
     _, separator, password = decoded.partition(":")
-    return password if separator else None
+    printable = all(character.isprintable() for character in decoded)
+    return password if separator and printable else None
 
 
 def _is_random(text: str) -> bool:

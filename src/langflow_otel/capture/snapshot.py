@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Any
 
 from langflow_otel.capture.blobs import LONG, note_of_base64, without_data_urls
-from langflow_otel.capture.masker import Masker
+from langflow_otel.capture.masker import Masker, clean
 from langflow_otel.capture.shapes import MASK
 from langflow_otel.capture.types import (
     SHORTEST_VECTOR,
@@ -24,13 +24,12 @@ from langflow_otel.capture.types import (
 
 _MAX_DEPTH = 16
 _MAX_KEY = 200
-_NODE_COST = 4
+# What is written of a node besides its text, about.
+_NODE_COST, _QUOTES, _FLOAT_COST = 4, 2, 16
 _MAX_INT_BITS = 64
 _SEQUENCES = (list, tuple, set, frozenset, deque)
 _PAIRS = frozenset({list, tuple})
 _PAIR = 2
-# A secret that begins before a cut and ends after it is found when so much more is read.
-_BEYOND_CUT = 256
 
 
 class Snapshot:
@@ -58,7 +57,8 @@ class Snapshot:
 
     def suspects(self) -> bool:
         """Tell whether a text that was taken, or a name, may hold a secret."""
-        return self._masker.suspects("\n".join([*self._texts, *self._names]))
+        texts = [*self._texts, *self._names]
+        return self._masker.suspects("\n".join(texts)) or self._masker.suspects_tables(texts)
 
     def take(self, value: Any) -> Any:
         """Return a bounded copy of `value`, made of dict, list, str, int, float, bool, None."""
@@ -68,7 +68,7 @@ class Snapshot:
             # Most values by far: short, plain text.
             length = len(value)
             if length < LONG and length <= self._left and (self._unchecked or value.isascii()):
-                self._left -= length
+                self._left -= length + _QUOTES
                 self._texts.append(value)
                 return value
             return self._string(value)
@@ -79,6 +79,7 @@ class Snapshot:
                 return value
             return f"<int {value.bit_length()} bits>"
         if cls is float:
+            self._left -= _FLOAT_COST
             return value if math.isfinite(value) else str(value)
         return self._nested(value)
 
@@ -100,15 +101,19 @@ class Snapshot:
             path.discard(identity)
 
     def _container(self, value: Any) -> Any:
-        if isinstance(value, dict):
+        # By the type: what an object says its class is may be computed.
+        cls = type(value)
+        if issubclass(cls, dict):
             return self._mapping(value)
+        if issubclass(cls, tuple) and hasattr(cls, "_fields"):
+            return self._mapping(dict(zip(cls._fields, tuple.__iter__(value), strict=False)))
         for base in _SEQUENCES:
-            if isinstance(value, base):
+            if issubclass(cls, base):
                 return self._sequence(value, base)
         if is_secret(value):
             self._masker.secrets.add_object(value)
             return MASK
-        if isinstance(value, str):
+        if issubclass(cls, str):
             return self._string(str.__str__(value))
         if is_stream(value):
             return f"<{type(value).__name__}>"
@@ -124,31 +129,36 @@ class Snapshot:
             for key, item in dict.items(value):
                 left = self._left
                 if left <= 0:
-                    taken["…"] = self._cut(f"{len(value) - len(taken)} more")
+                    taken["…"] = self._cut(f"{dict.__len__(value) - len(taken)} more")
                     break
-                name = key if key in harmless else self._name(key)
+                known = type(key) is str and key in harmless
+                name = key if known else self._name(key)
                 self._left = left - len(name) - _NODE_COST
                 # The same as `take` does, and most of what there is.
                 if self._unchecked and type(item) is str and len(item) < min(left, LONG):
-                    self._left -= len(item)
+                    self._left -= len(item) + _QUOTES
                     texts.append(item)
                     taken[name] = item
                 else:
                     taken[name] = self.take(item)
-                if name not in harmless:
-                    taken[name] = self._masker.named(name, item) or taken[name]
+                if not known:
+                    masked = self._masker.named(name, item)
+                    if masked is not None:
+                        taken[name] = masked if masked == MASK else self.take(masked)
         except RuntimeError:
             taken["…"] = self._cut("changed while it was read")
         self._names.update(taken)
-        return self._masker.row(taken)
+        return self._masker.row(taken, value)
 
     def _name(self, key: Any) -> str:
         if type(key) is bytes:
-            key = key.decode("ascii", "replace")
-        if type(key) is not str:
-            taken = self.take(key)
+            key = key[: 2 * _MAX_KEY].decode("ascii", "replace")
+        if not isinstance(key, str):
+            huge = type(key) is int and key.bit_length() >= _MAX_INT_BITS
+            taken = f"<int {key.bit_length()} bits>" if huge else self.take(key)
             key = taken if isinstance(taken, str) else repr(taken)
-        return self._clean(key[:_MAX_KEY])
+        key = clean(str.__str__(key))
+        return key if len(key) <= _MAX_KEY else self._masker.cut(key, _MAX_KEY)
 
     def _sequence(self, value: Any, base: Any) -> Any:
         # The methods of `base`: those of a subclass may consume or compute.
@@ -157,6 +167,10 @@ class Snapshot:
             vector = vector_of(value)
             if vector is not None:
                 return vector.note
+        if count == _PAIR and type(value) in _PAIRS and type(value[0]) is str:
+            told = base is tuple or not (type(value[1]) is str and value[1].isalpha())
+            if told and self._masker.named(value[0], value[1]) == MASK:
+                return [self.take(value[0]), MASK]
         taken: list[Any] = []
         try:
             for item in islice(base.__iter__(value), self._left // _NODE_COST + 1):
@@ -173,48 +187,30 @@ class Snapshot:
 
     def _pair(self, item: Any) -> Any:
         masked = self._masker.named(item[0], item[1])
-        return [self.take(item[0]), masked] if masked else self.take(item)
+        return [self.take(item[0]), MASK] if masked == MASK else self.take(item)
 
     def _table(self, table: Table) -> Any:
-        hidden = [self._hides(name) for name in table.columns]
-        rows = []
-        for row in table.rows:
-            cells = dict(zip(table.columns, row, strict=True))
-            settings = self._masker.row(cells)
-            rows.append(
-                [
-                    (self._masker.named(name, cell) or cell) if hide else settings[name]
-                    for name, cell, hide in zip(table.columns, row, hidden, strict=True)
-                ]
-            )
+        named = len(set(table.columns)) == len(table.columns)
+        rows = [dict(zip(table.columns, row, strict=True)) if named else row for row in table.rows]
         return self._mapping({"shape": table.shape, "columns": table.columns, "head": rows})
 
     def _vector(self, vector: Vector) -> Any:
         return self.take(vector.numbers() if self._vectors else vector.note)
 
     def _string(self, value: str) -> str:
-        room = max(self._left, 0)
-        left_over = 0
+        room, left_over = max(self._left, 0), 0
         if len(value) >= LONG:
             value = note_of_base64(value) or value
-            if ";base64," in value[: room + _BEYOND_CUT]:
-                value, left_over = without_data_urls(value, room + _BEYOND_CUT)
-        self._left -= len(value)
+            if ";base64," in value[:room]:
+                value, left_over = without_data_urls(value, room + LONG)
+        self._left -= len(value) + _QUOTES
         if len(value) <= room and not left_over:
-            text = self._clean(value)
+            text = clean(value)
             self._texts.append(text)
             return text
-        beyond = max(_BEYOND_CUT, self._masker.secrets.longest)
-        text = self._masker.text(self._clean(value[: room + beyond]))[:room]
-        return self._cut(f"{text}… [{left_over + max(len(value) - room, 0)} more characters]")
+        left_over += max(len(value) - room, 0)
+        return self._cut(f"{self._masker.cut(value, room)}… [{left_over} more characters]")
 
     def _cut(self, note: str) -> str:
         self.truncated = True
         return note
-
-    @staticmethod
-    def _clean(text: str) -> str:
-        """Replace lone surrogates, which UTF-8 has no form for."""
-        if text.isascii():
-            return text
-        return text.encode("utf-8", "replace").decode()

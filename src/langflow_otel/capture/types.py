@@ -59,7 +59,9 @@ def class_names(cls: type) -> frozenset[str]:
 
 @_per_class
 def _qualified_names(cls: type) -> frozenset[str]:
-    return frozenset(f"{base.__module__.partition('.')[0]}.{base.__name__}" for base in cls.__mro__)
+    return frozenset(
+        f"{str(base.__module__).partition('.')[0]}.{base.__name__}" for base in cls.__mro__
+    )
 
 
 def is_secret(value: Any) -> bool:
@@ -74,10 +76,13 @@ def is_stream(value: Any) -> bool:
 
 def message_text(value: Any) -> str | None:
     """Return the text of a Langflow Message that is nothing but text, else None."""
-    if not _is_message(value):
+    try:
+        if not _is_message(value):
+            return None
+        text = _text_of(value)
+    except Exception:  # noqa: BLE001 - it is something else that calls itself so
         return None
-    text = _text_of(value)
-    return text if isinstance(text, str) and not vars(value).get("files") else None
+    return text if type(text) is str and not vars(value).get("files") else None
 
 
 def carries_stream(value: Any) -> bool:
@@ -111,7 +116,7 @@ def reader(cls: type) -> Reader:
 def _langflow_names(cls: type) -> frozenset[str]:
     homes = {"lfx", "langflow"}
     return frozenset(
-        base.__name__ for base in cls.__mro__ if base.__module__.partition(".")[0] in homes
+        base.__name__ for base in cls.__mro__ if str(base.__module__).partition(".")[0] in homes
     )
 
 
@@ -142,8 +147,24 @@ def _data(value: Any) -> Any:
 
 
 def _public_fields(value: Any) -> Any:
-    fields = getattr(value, "__dict__", {})
-    return {name: item for name, item in fields.items() if not name.startswith("_")}
+    try:
+        fields = {**object.__getattribute__(value, "__dict__")}
+    except AttributeError:
+        fields = {}
+    slots = _slots(type(value))
+    fields.update({name: slot.__get__(value) for name, slot in slots.items() if name not in fields})
+    extra = fields.get("__pydantic_extra__") or {}
+    return {name: item for name, item in {**fields, **extra}.items() if name[:1] != "_"}
+
+
+@_per_class
+def _slots(cls: type) -> dict[str, Any]:
+    return {
+        name: slot
+        for base in cls.__mro__
+        for name, slot in vars(base).items()
+        if inspect.ismemberdescriptor(slot) and (name[:1] != "_" or name == "__pydantic_extra__")
+    }
 
 
 def _lc_message(value: Any) -> Any:
@@ -180,6 +201,8 @@ def _frame(value: Any) -> Any:
 
 def _series(value: Any) -> Any:
     head = value.iloc[:_HEAD_ROWS].tolist()
+    if isinstance(value.name, str):
+        return Table(shape=tuple(value.shape), columns=[value.name], rows=[[item] for item in head])
     labels = value.index[:_HEAD_ROWS].tolist()
     named = all(isinstance(label, str) for label in labels)
     return {
@@ -193,7 +216,7 @@ def _array(value: Any) -> Any:
     shape, dtype = tuple(value.shape), str(value.dtype)
     return Vector(
         f"<{type(value).__name__} shape={shape} dtype={dtype}>",
-        value.reshape(-1)[:_MAX_NUMBERS].tolist,
+        lambda: [number for number, _ in zip(value.flat, range(_MAX_NUMBERS), strict=False)],
     )
 
 

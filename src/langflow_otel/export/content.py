@@ -2,29 +2,35 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
-from opentelemetry.trace import Status, StatusCode
+from opentelemetry.trace import Link, Status, StatusCode
 
 from langflow_otel import attributes as names
-from langflow_otel.capture.content import NO_CONTENT, Content
+from langflow_otel.capture.blobs import LONG, note_of_bytes, without_data_urls
+from langflow_otel.capture.content import ALL_CONTENT, NO_CONTENT, Content
 from langflow_otel.capture.masker import Masker
 from langflow_otel.capture.names import SecretNames
 from langflow_otel.capture.secrets import known_secrets
+from langflow_otel.capture.shapes import MASK
 from langflow_otel.enrich import SCOPE, is_ai_scope
 from langflow_otel.export.mask import GuardedMask
 from langflow_otel.settings import Mask, Settings
 
 Attributes = Mapping[str, Any]
+# Characters of a text of another instrumentor: what is longer is cut before it is looked through.
+_MAX_LENGTH = 256 * 1024
 
 
 class Shown(NamedTuple):
-    """What is sent of a span's attributes, its events and its status."""
+    """What is sent of a span."""
 
     name: str
     attributes: dict[str, Any]
     events: Sequence[Event]
+    links: Sequence[Link]
     status: Status
 
 
@@ -52,7 +58,7 @@ class ContentPolicy:
     def of(cls, settings: Settings, *, content: bool) -> "ContentPolicy":
         """Return what `settings` say, for a destination that may or may not have content."""
         wanted = settings.content if content else NO_CONTENT
-        return cls(wanted, SecretNames(settings.mask_keys), settings.mask)
+        return cls(wanted, settings.names, settings.mask)
 
     def begin_batch(self) -> None:
         """Say that another batch of spans begins."""
@@ -73,9 +79,14 @@ class ContentPolicy:
             view.identifier(span.name),
             view.attributes(attributes),
             [
-                Event(event.name, view.attributes(event.attributes or {}), event.timestamp)
+                Event(
+                    view.identifier(event.name),
+                    view.attributes(event.attributes or {}),
+                    event.timestamp,
+                )
                 for event in span.events
             ],
+            [Link(link.context, view.attributes(link.attributes or {})) for link in span.links],
             status,
         )
 
@@ -111,62 +122,79 @@ class _View:
 
     def text(self, text: str) -> str:
         """Return a text of content as it is sent."""
-        masked = self.identifier(text) if self._ours else self._masker.json(text)
+        if not self._ours and len(text) >= LONG and ";base64," in text:
+            text, _ = without_data_urls(text, len(text))
+        if len(text) > _MAX_LENGTH:
+            masked = self._masker.cut(text, _MAX_LENGTH) + "… [cut]"
+        else:
+            masked = self._masker.known(text) if self._ours else self._masker.json(text)
         return masked if self._mask is None else self._mask(masked)
 
     def identifier(self, text: str) -> str:
-        """Return a name as it is sent: without the secrets known from the run."""
-        secrets = self._masker.secrets
-        return secrets.without(text) if secrets.may_be_in(text, long_runs=True) else text
+        """Return a name, or an id, as it is sent."""
+        return self._masker.known(text) if self._ours else self._masker.text(text)
 
     def _value(self, name: str, value: Any) -> Any:
         if isinstance(value, str):
-            if self._is_content(name):
-                return self.text(value)
-            if self._ai:
-                return self.identifier(value)
-            if name == names.URL_QUERY:
-                return self._masker.text(f"?{value}")[1:]
-            return self._masker.text(value)
+            return self._string(name, value)
+        if isinstance(value, bytes):
+            return note_of_bytes(value)
         if isinstance(value, Sequence):
             return [self._value(name, item) for item in value]
         return value
 
+    def _string(self, name: str, value: str) -> str:
+        if not self._ours:
+            if self._masker.named(name.rpartition(".")[2], value) is not None:
+                return MASK
+            if name == names.URL_QUERY:
+                value = self._masker.text(f"?{value}")[1:]
+        return self.text(value) if self._is_content(name) else self.identifier(value)
+
     def _is_content(self, name: str) -> bool:
         if self._ai:
             return not name.startswith(names.SAFE_PREFIXES)
-        return name.startswith(names.CONTENT_PREFIXES)
+        return name.startswith((*names.CONTENT_PREFIXES, *names.ADDRESSES, names.URL_QUERY, "db."))
 
 
 def without_content(attributes: Attributes, content: Content, *, ai: bool) -> dict[str, Any]:
     """Return those of `attributes` that carry no content but what `content` allows.
 
     `ai` says that they are of an AI span, of which only what is known to be harmless is kept
-    where none is allowed.
+    where neither inputs nor outputs are allowed.
     """
-    if not content:
-        if ai:
-            safe = names.SAFE_PREFIXES
-            return {name: value for name, value in attributes.items() if name.startswith(safe)}
-        return {
-            name: _without_query(str(value)) if name in names.ADDRESSES else value
-            for name, value in attributes.items()
-            if name != names.URL_QUERY and not name.startswith(names.CONTENT_PREFIXES)
-        }
-    unwanted = tuple(
+    if content == ALL_CONTENT:
+        return dict(attributes)
+    unwanted = _unwanted(content)
+    if content.inputs or content.outputs:
+        return {name: value for name, value in attributes.items() if not name.startswith(unwanted)}
+    told = tuple(name for name in names.TOLD if not name.startswith(unwanted))
+    if ai:
+        safe = (*names.SAFE_PREFIXES, *told)
+        return {name: value for name, value in attributes.items() if name.startswith(safe)}
+    return {
+        name: _without_query(str(value)) if name in names.ADDRESSES else value
+        for name, value in attributes.items()
+        if name.startswith(told)
+        or (name != names.URL_QUERY and not name.startswith(names.CONTENT_PREFIXES))
+    }
+
+
+@lru_cache(maxsize=64)
+def _unwanted(content: Content) -> tuple[str, ...]:
+    return tuple(
         prefix
         for wanted, prefixes in (
             (content.inputs, names.INPUT_PREFIXES),
             (content.outputs, names.OUTPUT_PREFIXES),
+            (content.documents, names.DOCUMENT_PREFIXES),
+            (content.tools, names.TOOL_PREFIXES),
             (content.logs, (names.LOG_MESSAGE, names.LOG_NAME)),
             (content.exceptions, (names.EXCEPTION_MESSAGE, names.EXCEPTION_STACKTRACE)),
         )
         if not wanted
         for prefix in prefixes
     )
-    if not unwanted:
-        return dict(attributes)
-    return {name: value for name, value in attributes.items() if not name.startswith(unwanted)}
 
 
 def _without_query(address: str) -> str:

@@ -59,7 +59,7 @@ class DestinationSpanExporter(SpanExporter):
             resource=self.resource(span.resource),
             attributes=shown.attributes,
             events=shown.events,
-            links=span.links,
+            links=shown.links,
             kind=span.kind,
             status=shown.status,
             start_time=span.start_time,

@@ -1,5 +1,6 @@
 """A company's own rules: a callable of theirs, kept from doing harm."""
 
+import os
 import queue
 import threading
 import time
@@ -22,10 +23,12 @@ class GuardedMask:
     def __init__(self, function: Mask) -> None:
         """Guard `function`, which gets a text and returns what may be sent instead of it."""
         self._function = function
-        self._work: queue.SimpleQueue[tuple[str, queue.SimpleQueue[str]]] = queue.SimpleQueue()
-        self._worker: threading.Thread | None = None
-        self._busy = False
         self._until = 0.0
+        self._lock = threading.Lock()
+        self._busy = False
+        self._worker: threading.Thread | None = None
+        # Now: none can be started any more when the interpreter exits.
+        self._start_worker()
 
     def begin_batch(self) -> None:
         """Let the calls take their time anew."""
@@ -34,9 +37,18 @@ class GuardedMask:
     def __call__(self, text: str) -> str:
         """Return what may be sent instead of `text`."""
         seconds = min(CALL_SECONDS, self._until - time.monotonic())
-        if self._busy or seconds <= 0:
+        if seconds <= 0 or not self._lock.acquire(timeout=seconds):
             return HIDDEN
-        self._start_worker()
+        try:
+            return self._called(text, seconds)
+        finally:
+            self._lock.release()
+
+    def _called(self, text: str, seconds: float) -> str:
+        if self._pid != os.getpid():
+            self._start_worker()
+        if self._busy or self._worker is None or not self._worker.is_alive():
+            return HIDDEN
         answer: queue.SimpleQueue[str] = queue.SimpleQueue()
         self._busy = True
         self._work.put((text, answer))
@@ -47,13 +59,12 @@ class GuardedMask:
             return HIDDEN
 
     def _start_worker(self) -> None:
-        # It does not live on in a forked process.
-        if self._worker is None or not self._worker.is_alive():
-            self._work = queue.SimpleQueue()
-            self._worker = threading.Thread(
-                target=self._run, args=(self._work,), name="langflow-otel-mask", daemon=True
-            )
-            self._worker.start()
+        self._pid, self._busy = os.getpid(), False
+        self._work: queue.SimpleQueue[tuple[str, queue.SimpleQueue[str]]] = queue.SimpleQueue()
+        self._worker = threading.Thread(
+            target=self._run, args=(self._work,), name="langflow-otel-mask", daemon=True
+        )
+        self._worker.start()
 
     def _run(self, work: "queue.SimpleQueue[tuple[str, queue.SimpleQueue[str]]]") -> None:
         while True:
@@ -65,7 +76,7 @@ class GuardedMask:
     def _masked(self, text: str) -> str:
         try:
             masked: object = self._function(text)
-        except Exception as error:  # noqa: BLE001 - it is somebody else's
+        except BaseException as error:  # noqa: BLE001 - it is somebody else's
             report(self._function, error)
             return HIDDEN
         if isinstance(masked, str):

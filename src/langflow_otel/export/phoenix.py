@@ -131,7 +131,7 @@ def traces_endpoint(endpoint: str | None) -> str | None:
             "langflow-otel: %s=%.200r is not an http:// or https:// address; nothing is sent to "
             "Phoenix",
             env.PHOENIX_COLLECTOR_ENDPOINT,
-            re.sub(r"//[^@/]*@", "//***@", endpoint),
+            re.sub(r"//.*@", "//***@", endpoint.partition("?")[0]),
         )
         return None
     if port == _GRPC_PORT:

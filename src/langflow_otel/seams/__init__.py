@@ -4,7 +4,6 @@ Each row of the table names a module, a function in it, and what is wrapped arou
 the module is imported. What a version of Langflow does not have is skipped.
 """
 
-from langflow_otel.capture import SecretNames
 from langflow_otel.pipeline import Pipeline
 from langflow_otel.seams.component import ComponentSeam
 from langflow_otel.seams.flow import FlowSeam
@@ -20,6 +19,7 @@ __all__ = ["Patches", "install"]
 
 _GRAPH = "lfx.graph.graph.base"
 _COMPONENT = "lfx.custom.custom_component.component"
+_CUSTOM = "lfx.custom.custom_component.custom_component"
 _TRACING = "langflow.services.tracing.service"
 _VARIABLES = "langflow.services.variable"
 _VARIABLE = "langflow.services.database.models.variable.model"
@@ -29,7 +29,7 @@ def install(tracer: LangflowTracer, pipeline: Pipeline, settings: Settings) -> P
     """Wrap every seam, now or when its module is imported; `Patches.remove` undoes it all."""
     flow, component, tool = FlowSeam(tracer), ComponentSeam(tracer), ToolSeam(tracer)
     vendors = VendorSeam(pipeline.destinations, settings)
-    secrets = SecretSeam(SecretNames(settings.mask_keys).hides)
+    secrets = SecretSeam(settings.names.hides)
     patches = Patches()
     for module, function, wrapper in (
         (_GRAPH, "Graph.flow_execution_span", flow.execution_span),
@@ -49,7 +49,13 @@ def install(tracer: LangflowTracer, pipeline: Pipeline, settings: Settings) -> P
         ("lfx.base.tools.component_tool", "ComponentToolkit.get_tools", tool.get_tools),
         ("lfx.base.tools.component_tool", "disambiguate_tool_names", tool.rename),
         (_VARIABLES + ".service", "DatabaseVariableService.get_variable", secrets.variable),
+        (
+            _VARIABLES + ".service",
+            "DatabaseVariableService.get_all_decrypted_variables",
+            secrets.variables,
+        ),
         (_VARIABLES + ".kubernetes", "KubernetesSecretService.get_variable", secrets.variable),
+        (_CUSTOM, "CustomComponent.get_variable", secrets.asked),
         ("lfx.interface.initialize.loading", "load_from_env_vars", secrets.from_environment),
         (_TRACING, "TracingService._initialize_arize_phoenix_tracer", vendors.phoenix),
     ):
@@ -60,6 +66,5 @@ def install(tracer: LangflowTracer, pipeline: Pipeline, settings: Settings) -> P
         _GRAPH,
         lambda _: turn_on_langchain(pipeline.provider, settings, content=pipeline.captures_content),
     )
-    if pipeline.captures_content:
-        patches.when_imported(_VARIABLE, secrets.watch_types)
+    patches.when_imported(_VARIABLE, secrets.watch_types)
     return patches

@@ -9,6 +9,7 @@ from langflow_otel.guard import safely
 
 _CREDENTIAL = "Credential"
 _MAX_TYPES = 4096
+_MAX_ITEMS = 64
 
 
 class SecretSeam:
@@ -28,6 +29,29 @@ class SecretSeam:
         name = args[1] if len(args) > 1 else kwargs.get("name")
         safely(self._remember, str(user_id), str(name), value)
         return value
+
+    async def asked(
+        self,
+        wrapped: Callable[..., Any],
+        component: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> Any:
+        """Do the same where a component asks: a request may bring variables of its own."""
+        value = await wrapped(*args, **kwargs)
+        name = args[0] if args else kwargs.get("name")
+        safely(self._remember, str(getattr(component, "user_id", "")), str(name), value)
+        return value
+
+    async def variables(
+        self, wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """Do the same for all variables of a user, which MCP tools ask for."""
+        values = await wrapped(*args, **kwargs)
+        user_id = args[0] if args else kwargs.get("user_id")
+        for name, value in values.items() if isinstance(values, dict) else ():
+            safely(self._remember, str(user_id), str(name), value)
+        return values
 
     def from_environment(
         self, wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -77,8 +101,8 @@ def gather(component: Any, secrets: RunSecrets) -> None:
         value = getattr(field, "value", None)
         if is_secret(value):
             secrets.add_object(value)
-        elif getattr(field, "password", False) and isinstance(value, str):
-            secrets.add(value)
+        elif getattr(field, "password", False):
+            _add(value, secrets)
     for value in tuple(vars(component).get("_secret_values", ())):
         secrets.add(str(value))
 
@@ -91,9 +115,17 @@ def gather_all(graph: Any, secrets: RunSecrets) -> None:
         for field in _template(vertex).values():
             if not isinstance(field, dict) or not field.get("password"):
                 continue
-            value = field.get("value")
-            if isinstance(value, str) and not field.get("load_from_db"):
-                secrets.add(value)
+            if not field.get("load_from_db"):
+                _add(field.get("value"), secrets)
+
+
+def _add(value: Any, secrets: RunSecrets) -> None:
+    if isinstance(value, str):
+        secrets.add(value)
+    elif type(value) in {list, dict}:
+        for item in list(value.values() if type(value) is dict else value)[:_MAX_ITEMS]:
+            if isinstance(item, str):
+                secrets.add(item)
 
 
 def _template(vertex: Any) -> Mapping[str, Any]:

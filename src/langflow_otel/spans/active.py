@@ -100,7 +100,7 @@ class ActiveSpan:
             return
         event = {names.LOG_TYPE: label(kind)}
         if self.content.logs:
-            event[names.LOG_NAME] = self.capture.text(label(name)).text
+            event[names.LOG_NAME] = label(self.capture.text(name).text)
             event[names.LOG_MESSAGE] = self.capture.part(_MAX_LOGS).value(message).text
         self.span.add_event(names.LOG_EVENT, event)
 
@@ -138,7 +138,7 @@ class ActiveSpan:
         if failure is None or failure.status != names.STATUS_ERROR:
             return
         event = {names.EXCEPTION_TYPE: failure.type}
-        if self.content.exceptions:
+        if self.content.exceptions and not self.capture.secrets.hides_error(failure.error):
             message = self.capture.text(_text_of(failure.error)).text
             self.span.set_status(Status(StatusCode.ERROR, message or failure.type))
             stack = f"{_stack_of(failure.error)}\n{failure.type}: {message}"

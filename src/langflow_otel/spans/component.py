@@ -9,7 +9,14 @@ from opentelemetry.trace import Span
 from langflow_otel import attributes as names
 from langflow_otel import context as run_context
 from langflow_otel.capture import Capture, Content
+from langflow_otel.capture.documents import documents_in
 from langflow_otel.spans.active import ActiveSpan, Failure
+
+# What of its output an LLM backend shows of a component of this kind.
+_DOCUMENTS = {
+    names.KIND_RETRIEVER: names.RETRIEVAL_DOCUMENTS,
+    names.KIND_RERANKER: names.RERANKED_DOCUMENTS,
+}
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,8 @@ class ComponentSpan(ActiveSpan):
         """Take charge of the started span of `component`."""
         super().__init__(span, capture, content)
         self.component = component
+        #: Whether content is never captured here: the component is one of those, or is below one.
+        self.hidden = component.hidden or run_context.is_hidden()
         self.model_was_called = False
         #: Spans of other instrumentors below this one that are under way, by their id.
         self.below: dict[int, Span] = {}
@@ -74,12 +83,8 @@ class ComponentSpan(ActiveSpan):
             component=self,
             session_id=component.session_id,
             user_id=component.user_id,
+            hidden=component.hidden,
         )
-
-    @property
-    def hidden(self) -> bool:
-        """Whether the content of the component is never captured."""
-        return self.component.hidden
 
     def mark_cached(self) -> None:
         """Say that the component did not run: its frozen result was used."""
@@ -114,8 +119,24 @@ class ComponentSpan(ActiveSpan):
         captured = self.capture.value(only)
         if self._shows_outputs():
             self.set_output(captured)
+            self._set_documents(outputs)
         if self._flow is not None:
             self._flow.note(self.component, captured)
+
+    def _set_documents(self, outputs: Mapping[str, Any]) -> None:
+        prefix = _DOCUMENTS.get(self._kind)
+        found = documents_in(dict(outputs)) if prefix else []
+        capture = self.capture.part(2 * len(found) or 1)
+        for number, document in enumerate(found):
+            known: dict[str, Any] = {
+                names.DOCUMENT_CONTENT: capture.value(document.content).text,
+                names.DOCUMENT_METADATA: capture.json(document.metadata).text,
+                names.DOCUMENT_SCORE: document.score,
+                names.DOCUMENT_ID: document.id and capture.text(document.id).text,
+            }
+            self.span.set_attributes(
+                {f"{prefix}.{number}.{name}": value for name, value in known.items() if value}
+            )
 
     def _shows_outputs(self) -> bool:
         content = self.content
@@ -153,7 +174,7 @@ class ComponentSpan(ActiveSpan):
             return
         if self.hidden:
             # The flow, and whatever else it passes through, would tell what it says.
-            self.capture.secrets.add(str(failure.error))
+            self.capture.secrets.hide_error(failure.error)
         if self._flow is not None:
             self._flow.fail(failure)
 

@@ -27,8 +27,13 @@ class LangflowTracer:
         content: Content,
         hidden: HiddenComponents,
         late_enrichment: Callable[[], bool] | None = None,
+        *,
+        watches: bool = True,
     ) -> None:
         """Start spans with `tracer`; capture `content` with `capture`, but not of `hidden`.
+
+        `watches` says that the secrets of runs are remembered: also where no content is captured
+        they are masked in what other instrumentors record.
 
         `late_enrichment` is called at the start of each flow until it returns True.
         """
@@ -36,6 +41,7 @@ class LangflowTracer:
         self._late_enrichment = late_enrichment
         self._capture = capture
         self._content = content
+        self._watches = watches
         self.hidden = hidden
         #: Off after `uninstrument`, for the tools that are still about.
         self.active = True
@@ -51,12 +57,12 @@ class LangflowTracer:
             links=links,
             attributes={names.SPAN_KIND: names.KIND_CHAIN, **flow.attributes()},
         )
-        return FlowSpan(span, self._capture_of(span), self._content, flow)
+        return FlowSpan(span, self._capture_of(span), self._content_here(), flow)
 
     def component(self, component: Component) -> ComponentSpan:
         """Start the span of a component's run."""
         span = self._tracer.start_span(component.display_name, attributes=component.attributes())
-        content = NO_CONTENT if component.hidden else self._content
+        content = NO_CONTENT if component.hidden else self._content_here()
         return ComponentSpan(span, self._capture_of(span), content, component)
 
     def tool(
@@ -85,17 +91,22 @@ class LangflowTracer:
         else:
             kind = {names.SPAN_KIND: names.KIND_TOOL}
             span = self._tracer.start_span(name, attributes={**kind, **identity})
-        content = NO_CONTENT if hidden else self._content
+        content = NO_CONTENT if hidden else self._content_here()
         owned = existing is None
-        tool = ToolSpan(span, self._capture_of(span), content, component_id, owned=owned)
+        tool = ToolSpan(
+            span, self._capture_of(span), content, component_id, owned=owned, hidden=hidden
+        )
         if tool.content.inputs and tool.content.tools:
             span.set_attribute(names.TOOL_PARAMETERS, tool.capture.json(parameters).text)
         if tool.content.inputs and owned:
             tool.set_input(tool.capture.json(arguments))
         return tool
 
+    def _content_here(self) -> Content:
+        return NO_CONTENT if run_context.is_hidden() else self._content
+
     def _capture_of(self, span: Span) -> Capture:
-        if not (self._content and span.is_recording()):
+        if not (self._watches and span.is_recording()):
             return self._capture
         return self._capture.of(secrets_of(span.get_span_context().trace_id))
 

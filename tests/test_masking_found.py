@@ -1,0 +1,177 @@
+"""What reviewers and fuzzing got out of an earlier masking: none of it comes out again."""
+
+from __future__ import annotations
+
+import base64
+import collections
+import dataclasses
+import html
+import json
+import urllib.parse
+from typing import Any
+
+import httpx
+import pandas as pd
+import pytest
+import requests
+
+from langflow_otel.capture import Capture, RunSecrets
+
+S = "kB7xQ2mZp9LwT4vRn8Yc"
+SPECIAL = ("a b(c)!d$9xy", "p!ss wörd9", "p&ss'w<rd9", "p'ss\"w\\rd9")
+
+
+@dataclasses.dataclass
+class Login:
+    password: str = S
+
+
+Pair = collections.namedtuple("Pair", "user password")
+RULE = "|---|---|"
+
+BY_NAME: list[Any] = [
+    f'user,password,comment\nbob,{S},"likes a, b"',
+    f"email,phone,password\nbob@x.org,,{S}",
+    f"#,user,password\n1,bob,{S}",
+    f"Here it is:\nuser,password\nbob,{S}",
+    {"title": "hello", "csv": f"user,password\nbob,{S}"},
+    {"a": "x\n" * 450, "b": f"| name | password |\n{RULE}\n| bob | {S} |"},
+    "user,password\n" + f"bob,{S}\n" * 450,
+    f"| name | password | note |\n{RULE}---|\n| Doe, John | {S} | x |",
+    f"       user              password\n0  Ann Doe  {S}",
+    f'got {{"password": "abcdefghi\\"{S}"}}',
+    f'got {{\\"password\\": \\"abc\\\\\\"{S}\\"}}',
+    *({"password": before + S + "!"} for before in ("$", "<", "[", "{", "%a9", "your-", "env.")),
+    *(f"password={before}{S}!" for before in ("$", "<", "[", "{", "%a9", "your-", "env.")),
+    {"body": f'{{"cookies": {{"sid": "{S}"}}}}'},
+    {"body": f'{{"api_keys": ["{S}"]}}'},
+    f'\n{{"api_keys": ["{S}"]}}',
+    f'Result: {{"passwords": ["{S}"]}}',
+    f'{{"cookies": {{"sid": "{S}"}}, "x": "{"y" * 30_000}"}}',
+    f'got {{"value": "{S}", "key": "Authorization"}}',
+    f'{{"credentials": {{"name": "admin", "password": "{S}"}}}}',
+    {"credentials": {"name": "admin", "password": "sesame1"}, "x": S[:0]},
+    {"password": S.encode(), "x": S},
+    {"Key": "Authorization", "Value": S},
+    ("password", S),
+    {"header": ("X-Api-Key", S)},
+    ["X-Api-Key", S],
+    Pair("bob", S),
+    {"auth": {"type": Login()}},
+    pd.Series([S], name="password"),
+    urllib.parse.urlsplit(f"https://bob:{S}@h.example/x"),
+    f"password: |\n  {S}",
+    f"password: >-\n  {S}\n",
+    f"password={S}(1)",
+    f"{'password' + '_abcdefgh' * 6}={S}",
+    "Basic " + base64.b64encode(f"bob:pässwörd{S}".encode("latin-1")).decode(),
+]
+
+
+def _capture(*known: str, max_bytes: int = 16384) -> Capture:
+    secrets = RunSecrets()
+    for secret in known:
+        secrets.add(secret)
+    return Capture(max_bytes=max_bytes, secrets=secrets)
+
+
+def _shown(value: Any, *known: str, max_bytes: int = 16384) -> list[str]:
+    as_json = _capture(*known, max_bytes=max_bytes).json({"field": value}).text
+    json.loads(as_json)
+    return [_capture(*known, max_bytes=max_bytes).value(value).text, as_json]
+
+
+@pytest.mark.parametrize("value", BY_NAME, ids=lambda value: repr(value)[:50])
+def test_what_a_name_tells_of_is_masked(value: Any) -> None:
+    for shown in _shown(value):
+        assert S[:9] not in shown
+        assert S[-9:] not in shown
+        assert "sesame1" not in shown
+
+
+@pytest.mark.parametrize("value", [(S * 3 + " ") * 400, [(S * 3 + " ") * 400], {"x" * 190 + S: 1}])
+@pytest.mark.parametrize("max_bytes", [256, 1000, 16384])
+def test_nothing_of_a_secret_moves_into_view_where_masking_makes_a_text_shorter(
+    value: Any, max_bytes: int
+) -> None:
+    for shown in _shown(value, S * 3, S, max_bytes=max_bytes):
+        assert S[:6] not in shown
+
+
+@pytest.mark.parametrize("length", range(20, 400, 7))
+def test_a_row_of_settings_that_is_cut_is_masked(length: int) -> None:
+    row = {"value": S, "x": "y" * length, "key": "Authorization"}
+    for shown in _shown([row], max_bytes=256):
+        assert S not in shown
+
+
+@pytest.mark.parametrize("secret", SPECIAL)
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda secret: str(httpx.URL(f"https://h.example/{secret}/x")),
+        lambda secret: requests.Request("GET", f"https://h.example/{secret}/x").prepare().url,
+        lambda secret: urllib.parse.quote(secret, safe=" /"),
+        lambda secret: json.dumps({"b": json.dumps({"c": secret})}),
+        html.escape,
+        repr,
+    ],
+    ids=["httpx", "requests", "quote", "json in json", "html", "repr"],
+)
+def test_a_known_secret_is_masked_as_others_write_it(secret: str, write: Any) -> None:
+    written = write(secret)
+    for shown in _shown(f"see {written} there", secret):
+        assert written not in shown
+        assert secret not in shown
+
+
+def test_two_secrets_that_overlap_leave_nothing_of_either() -> None:
+    shown = _shown("xAAAABBBB11CCCC22x", "AAAABBBB11", "BBBB11CCCC22")
+    assert shown[0] == "x**********x"
+
+
+def test_a_long_image_in_a_text_leaves_none_of_its_base64() -> None:
+    for text in _shown("see data:image/png;base64," + "QUJD" * 30_000 + ") here"):
+        assert "QUJDQUJD" not in text
+        assert "here" in text
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"token": {"type": str, "required": True}},
+        {"auth": {"type": object(), "description": "x" * 10_000_000}},
+        {10**5000: "x", "b": 1},
+        "token: " + "str = " * 1000,
+        type("Unhashable", (type,), {"__eq__": lambda *_: False})("X", (), {})(),
+        type("Homeless", (), {"__module__": None})(),
+    ],
+    ids=["schema", "object", "huge key", "chain", "unhashable", "homeless"],
+)
+def test_what_raised_once_is_captured(value: Any) -> None:
+    _shown(value)
+
+
+@pytest.mark.parametrize("size", [1_000_000, 10_000_000])
+def test_what_stands_under_a_secrets_name_is_not_read_to_its_end(size: int) -> None:
+    capture = _capture()
+    shown = capture.json({"password": "a1b2 " * (size // 5)}).text
+    assert shown == '{"password":"**********"}'
+    assert len(capture.secrets) <= 1
+    assert capture.secrets.longest <= 8 * 4096
+
+
+def test_columns_of_one_name_keep_their_values() -> None:
+    frame = pd.DataFrame([[1, 2]], columns=["a", "a"])
+    assert json.loads(_shown(frame)[0])["head"] == [[1, 2]]
+
+
+@dataclasses.dataclass
+class Slotted:
+    __slots__ = ("a", "b")
+    a: int
+    b: str
+
+
+def test_what_stands_in_slots_is_read() -> None:
+    assert json.loads(_shown(Slotted(1, "x"))[0]) == {"a": 1, "b": "x"}
