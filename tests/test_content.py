@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.trace import Status, StatusCode
+from opentelemetry.trace import Link, Status, StatusCode
 
 from langflow_otel import LangflowInstrumentor
 from langflow_otel.capture import ALL_CONTENT, secrets_of
@@ -178,6 +178,37 @@ async def test_a_hidden_tool_shows_nothing(run: Callable[..., Any]) -> None:
     assert "snow" not in repr(spans), "what it said is not in the agent's next turn either"
 
 
+async def test_what_runs_below_a_hidden_component_is_hidden_too(run: Callable[..., Any]) -> None:
+    spans = await run(flows.flow_in_flow(), hide_components=["CallFlow"])
+    caller = named(spans, "Call Flow")
+    ids, below = {caller.span_id}, []
+    for span in sorted(spans, key=lambda span: span.start_ns):
+        if span.parent_id in ids:
+            ids.add(span.span_id)
+            below.append(span)
+    assert len(below) > 3
+    for span in (caller, *below):
+        assert span.attributes["langflow.content.hidden"] is True
+        assert not _has([span], (*KINDS["INPUTS"], *KINDS["OUTPUTS"]))
+
+
+async def test_secrets_are_masked_in_others_spans_where_no_content_is_captured(
+    run: Callable[..., Any], environment: pytest.MonkeyPatch
+) -> None:
+    flow = flows.echo_of_secrets(note="n", password="hunter2-in-a-field")
+    environment.setenv(PREFIX + "CAPTURE_CONTENT", "false")
+    LangflowInstrumentor().instrument()
+    provider = LangflowInstrumentor().tracer_provider
+    assert provider is not None
+    with provider.get_tracer("http").start_as_current_span("GET /hunter2-in-a-field") as span:
+        await flows.run_flow(flow, "the question")
+        span.set_attribute("url.full", "https://h/hunter2-in-a-field")
+    LangflowInstrumentor().uninstrument()
+    spans = await run()
+    assert "hunter2" not in repr(spans)
+    assert _called(spans, "GET /**********").attributes["url.full"] == "https://h/**********"
+
+
 async def test_added_names_are_masked_on_every_span(run: Callable[..., Any]) -> None:
     flow = flows.echo_of_secrets(note="customerNumber=C-4711", password="x")
     spans = await run(flow, mask_keys=["customer-number"])
@@ -257,6 +288,8 @@ def _sent(traced: Traced, scope: str, attributes: dict[str, Any]) -> Span:
         ("url.query", "key=abc&page=2", "key=**********&page=2"),
         ("http.target", "/p?access_token=abc", "/p?access_token=**********"),
         ("db.statement", "ALTER USER a PASSWORD 'abc'", "ALTER USER a PASSWORD '**********'"),
+        ("http.request.header.x_api_key", ["abc"], ["**********"]),
+        ("db.password", "abc", "**********"),
     ],
 )  # fmt: skip
 def test_what_other_instrumentors_say_is_masked_on_its_way(
@@ -279,6 +312,16 @@ def test_what_openinference_says_is_masked_by_name_too(traced: Traced) -> None:
         "llm.token_count.total": 5,
         "tag.tags": ["token=**********", "b"],
     }
+
+
+def test_links_and_the_names_of_events_are_masked_too(traced: Traced) -> None:
+    tracer = traced.provider.get_tracer("http")
+    other = tracer.start_span("before").get_span_context()
+    with tracer.start_as_current_span("after", links=[Link(other, {"token": "abc"})]) as span:
+        span.add_event("sent Bearer a1b2c3d4e5f6a7b8", {"password": "abc"})
+    (sent,) = [span for span in traced.spans() if span.name == "after"]
+    assert "abc" not in repr(sent.events)
+    assert sent.events[0].name == "sent Bearer **********"
 
 
 def test_what_turns_out_to_be_a_secret_later_is_masked_in_what_waits_to_be_sent(

@@ -18,7 +18,7 @@ import requests
 from langflow_otel.capture import Capture, RunSecrets
 
 S = "kB7xQ2mZp9LwT4vRn8Yc"
-SPECIAL = ("a b(c)!d$9xy", "p!ss wörd9", "p&ss'w<rd9", "p'ss\"w\\rd9")
+SPECIAL = ("a b(c)!d$9xy", "p!ss wörd9", "p&ss'w<rd9", "p'ss\"w\\rd9", "p6X1fH\x85z9😀")
 
 
 @dataclasses.dataclass
@@ -57,6 +57,9 @@ BY_NAME: list[Any] = [
     {"header": ("X-Api-Key", S)},
     ["X-Api-Key", S],
     Pair("bob", S),
+    f'got [{{"key": "password", "value": "ab\\u00df{S}"}}]',
+    f"headers [('Accept', '*/*'), ('password', 'a6\\'58\"{S}')]",
+    f"https://a.example/?next=https%3A%2F%2Fb.example%2F%3Fkey%3D{S}",
     {"auth": {"type": Login()}},
     pd.Series([S], name="password"),
     urllib.parse.urlsplit(f"https://bob:{S}@h.example/x"),
@@ -113,10 +116,23 @@ def test_a_row_of_settings_that_is_cut_is_masked(length: int) -> None:
         lambda secret: requests.Request("GET", f"https://h.example/{secret}/x").prepare().url,
         lambda secret: urllib.parse.quote(secret, safe=" /"),
         lambda secret: json.dumps({"b": json.dumps({"c": secret})}),
+        lambda secret: json.dumps({"page": str({"of": [secret]})}),
+        lambda secret: repr(json.dumps({"of": f'{secret} and "it\'s"'})),
+        lambda secret: json.dumps(repr(secret)),
         html.escape,
         repr,
     ],
-    ids=["httpx", "requests", "quote", "json in json", "html", "repr"],
+    ids=[
+        "httpx",
+        "requests",
+        "quote",
+        "json in json",
+        "repr in json",
+        "json in repr",
+        "quoted",
+        "html",
+        "repr",
+    ],
 )
 def test_a_known_secret_is_masked_as_others_write_it(secret: str, write: Any) -> None:
     written = write(secret)

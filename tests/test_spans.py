@@ -14,6 +14,7 @@ from langflow_otel.capture import ALL_CONTENT, Capture, HiddenComponents
 from langflow_otel.spans import Component, Failure, LangflowTracer
 from tests.conftest import Traced
 from tests.support import flows
+from tests.support.document_flows import CatalogueComponent, ShelfComponent, documents
 from tests.support.select import named
 
 COMMON = {"openinference.span.kind", "session.id", "output.value", "output.mime_type"}
@@ -287,3 +288,28 @@ def test_an_error_that_cannot_say_what_it_is_is_still_an_error(traced: Traced) -
     assert told.status_message == "<unprintable UnprintableError>"
     assert told.attributes["error.type"] == "tests.test_spans.UnprintableError"
     assert told.attributes["langflow.component.status"] == "error"
+
+
+async def test_the_documents_that_a_retriever_found_are_told_one_by_one(traced: Traced) -> None:
+    await flows.run_flow(documents(ShelfComponent), "How long does a refund take?")
+    found = named(traced.spans(), "Shelf")
+    assert found.kind == "RETRIEVER"
+    told = {name: value for name, value in found.attributes.items() if "retrieval" in name}
+    assert json.loads(told.pop("retrieval.documents.0.document.metadata")) == {"source": "a.pdf"}
+    assert json.loads(told.pop("retrieval.documents.1.document.metadata")) == {
+        "source": "b.pdf",
+        "page": 3,
+    }
+    assert told == {
+        "retrieval.documents.0.document.content": "Refunds take 14 days.",
+        "retrieval.documents.0.document.score": 0.9,
+        "retrieval.documents.0.document.id": "a-1",
+        "retrieval.documents.1.document.content": "Ask with api_key=**********",
+    }
+
+
+async def test_the_rows_of_a_table_that_a_retriever_found_are_documents(traced: Traced) -> None:
+    await flows.run_flow(documents(CatalogueComponent), "How long does a refund take?")
+    found = named(traced.spans(), "Catalogue").attributes
+    assert found["retrieval.documents.0.document.content"] == "Refunds take 14 days."
+    assert found["retrieval.documents.0.document.metadata"] == '{"source":"a.pdf"}'

@@ -7,6 +7,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from langflow_otel.capture.names import SecretNames
+
 Span = tuple[int, int]
 Hides = Callable[[str], bool]
 Gate = Callable[[str], object]
@@ -17,9 +19,11 @@ class Layout(NamedTuple):
 
     gate: Gate
     pattern: re.Pattern[str]
+    in_query: bool = False
 
-    def places(self, text: str, hides: Hides) -> Iterator[Span]:
-        """Give where the values are whose names `hides` hides."""
+    def places(self, text: str, names: SecretNames) -> Iterator[Span]:
+        """Give where the values are whose names are in `names`."""
+        hides = names.hides_parameter if self.in_query else names.hides
         if self.gate(text):
             named = "name" in self.pattern.groupindex
             for match in self.pattern.finditer(text):
@@ -78,6 +82,7 @@ LAYOUTS = (
             r"(?i)(?:%3F|%26|(?<![\w.-]))(?P<name>[a-z_][\w.-]{0,63})%3D"
             r"(?P<value>(?:[^%\s&\"'<>]|%(?!26)[0-9a-f]{2})+)"
         ),
+        in_query=True,
     ),
     # --token …, and the same in a list of arguments
     Layout(
@@ -110,7 +115,7 @@ LAYOUTS = (
         ),
         re.compile(
             rf"[\[(]\s*b?[\"'](?P<name>[A-Za-z_][\w. -]{{0,63}})[\"']\s*,\s*b?{_QUOTE}"
-            r"(?P<value>(?:(?!(?P=quote)).)+)(?=[\"']\s*[\])])"
+            r"(?P<value>(?:\\.|(?!(?P=quote)).)+)(?=[\"']\s*[\])])"
         ),
     ),
     # {"key": "Authorization", "value": "…"}, <add key="…" value="…"/>, name: …\n  value: …
@@ -119,14 +124,14 @@ LAYOUTS = (
         re.compile(
             r"\b(?:key|name|header|field)[\"'\\]*\s*[:=]\s*[\"'\\]*(?P<name>[\w.-]+)[\"'\\]*"
             r"[,;\s]+[\"'\\]*val(?:ue)?[\"'\\]*\s*[:=]\s*\\*[\"']?"
-            r"(?P<value>(?<=[\"'])[^\"'\\]+|[^\s\"'\\,;]+)"
+            r"(?P<value>(?<=[\"'])(?:[^\"'\\]|\\[^\"'])+|[^\s\"'\\,;]+)"
         ),
     ),
     # The same the other way round: {"value": "…", "key": "Authorization"}
     Layout(
         re.compile(r"val(?:ue)?[\"'\\]*\s*[:=]").search,
         re.compile(
-            r"(?i)\bval(?:ue)?[\"'\\]*\s*[:=]\s*\\*[\"'](?P<value>[^\"'\\]+)[\"'\\]*[,;\s]+[\"'\\]*"
+            r"(?i)\bval(?:ue)?[\"'\\]*\s*[:=]\s*\\*[\"'](?P<value>(?:[^\"'\\]|\\[^\"'])+)[\"'\\]*[,;\s]+[\"'\\]*"
             r"(?:key|name|header|field)[\"'\\]*\s*[:=]\s*[\"'\\]*(?P<name>[\w.-]+)"
         ),
     ),

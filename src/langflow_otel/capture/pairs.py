@@ -58,8 +58,8 @@ class SecretPairs:
             for name in set(_EMAN.findall(text[::-1])):
                 if self._may_hide(name[::-1]):
                     return True
-        hides = self._names.hides
-        if any(layout.gate(text) and any(layout.places(text, hides)) for layout in LAYOUTS):
+        names = self._names
+        if any(layout.gate(text) and any(layout.places(text, names)) for layout in LAYOUTS):
             return True
         return self.may_hold_table(text)
 
@@ -69,10 +69,9 @@ class SecretPairs:
 
     def without(self, text: str, found: Found) -> str:
         """Return `text` with the values masked that have a secret's name; tell `found` of them."""
-        hides = self._names.hides
-        places = [span for layout in LAYOUTS for span in layout.places(text, hides)]
+        places = [span for layout in LAYOUTS for span in layout.places(text, self._names)]
         if may_hold_table(text):
-            places += places_in_tables(text, hides)
+            places += places_in_tables(text, self._names.hides)
         parts: list[str] = []
         at = 0
         for start, end in sorted([*places, *self._named(text)]):

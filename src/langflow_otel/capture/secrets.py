@@ -3,7 +3,6 @@
 import base64
 import html
 import itertools
-import json
 import re
 import threading
 import weakref
@@ -12,8 +11,6 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
 from urllib.parse import quote, quote_plus, unquote
-
-import orjson
 
 from langflow_otel.capture.names import word_set
 from langflow_otel.capture.shapes import MASK, RUN
@@ -36,6 +33,7 @@ _WORDS = re.compile(r"[A-Z]?[a-z]+(?:[ _][A-Za-z][a-z]*)*")
 _LONG_RUN = re.compile(rf"[\w+/=-]{{{RUN}}}", re.ASCII)
 # What is left as it is in a URL: nothing, a path's slash, what httpx, and what requests leaves.
 _SAFE_IN_URLS = ("", "/", "!$&'()*+,;=:@/~", "!#$%&'()*+,/:;=?@[]~")
+_NEEDS_ESCAPE = re.compile(r"[^ -~]|[\"'\\/]")
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 T = TypeVar("T", str, bytes)
 # So many finished runs are remembered for the exporters, which come later.
@@ -61,6 +59,7 @@ class RunSecrets:
         self._named = 0
         # Replaced, never changed, so that whoever reads it needs no lock.
         self._forms: tuple[_Form, ...] = ()
+        self._escaped: tuple[re.Pattern[str], ...] = ()
         self._lock = threading.Lock()
         self._number = next(_numbers)
         self._size = 0
@@ -108,6 +107,8 @@ class RunSecrets:
         """
         if any(form.text in text for form in self._forms if long_runs or not form.long):
             return True
+        if "\\" in text and any(form.search(text) for form in self._escaped):
+            return True
         if "%" not in text or not self._forms:
             return False
         decoded = unquote(text)
@@ -118,6 +119,9 @@ class RunSecrets:
         found = [span for form in self._forms for span in _places(form.text, text)]
         if found:
             text = _masked_at(text, found, MASK)
+        if "\\" in text:
+            for form in self._escaped:
+                text = form.sub(MASK, text)
         # Not every encoder of URLs leaves the same characters as they are.
         if "%" in text and self._forms:
             text = _without_encoded(text, tuple(self._values))
@@ -154,6 +158,9 @@ class RunSecrets:
             # The longest first: one secret may be the beginning of another.
             known = {*self._forms, *forms}
             self._forms = tuple(sorted(known, key=lambda form: (-len(form.text), form.text)))
+            escaped = _escaped(value)
+            if escaped is not None:
+                self._escaped = (*self._escaped, escaped)
 
 
 class NoSecrets(RunSecrets):
@@ -246,6 +253,31 @@ def _forms_of(value: str) -> tuple[_Form, ...]:
     return tuple(_Form(form, _LONG_RUN.search(form) is not None) for form in forms)
 
 
+@lru_cache(maxsize=512)
+def _escaped(value: str) -> re.Pattern[str] | None:
+    """Return what finds `value` in texts that quote it, of whatever language, however often.
+
+    None for a value that has nothing to escape.
+    """
+    if not _NEEDS_ESCAPE.search(value):
+        return None
+    return re.compile("".join(map(_escaped_character, value)))
+
+
+def _escaped_character(character: str) -> str:
+    if not _NEEDS_ESCAPE.match(character):
+        return re.escape(character)
+    units = character.encode("utf-16-be", "surrogatepass")
+    codes = "".join(rf"\\+u(?i:{units[at : at + 2].hex()})" for at in range(0, len(units), 2))
+    short = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f"}.get(character)
+    forms = [rf"\\*{re.escape(character)}", codes, rf"\\+U(?i:{ord(character):08x})"]
+    if ord(character) <= 0xFF:
+        forms.append(rf"\\+x(?i:{ord(character):02x})")
+    if short:
+        forms.append(rf"\\+{short}")
+    return f"(?:{'|'.join(forms)})"
+
+
 def _written(value: str) -> Iterable[str]:
     data = value.encode("utf-8", "replace")
     yield value
@@ -253,11 +285,6 @@ def _written(value: str) -> Iterable[str]:
         yield form
         if "%" in form:
             yield re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), form)
-    # As JSON, by orjson and by json, and as JSON in JSON.
-    for form in (orjson.dumps(data.decode()).decode()[1:-1], json.dumps(value)[1:-1]):
-        yield form
-        yield json.dumps(form)[1:-1]
-    yield repr(value)[1:-1]
     yield html.escape(value)
     for shift in range(3):
         # In base64 three bytes are four characters, so what a value becomes depends on where it

@@ -22,6 +22,7 @@ from langflow_otel.capture.shapes import MASK
 _MESSAGE_FIELDS = ("sender", "sender_name", "session_id", "files")
 _HEAD_ROWS = 20
 _MAX_COLUMNS = 100
+_MAX_HEADING = 1000
 _MAX_NUMBERS = 4096
 SHORTEST_VECTOR = 128
 
@@ -194,7 +195,7 @@ def _frame(value: Any) -> Any:
     heads = [column(at)[:_HEAD_ROWS].tolist() for at in range(len(columns))]
     return Table(
         shape=tuple(value.shape),
-        columns=[name if isinstance(name, str) else repr(name)[:100] for name in columns],
+        columns=[name if isinstance(name, str) else repr(name)[:_MAX_HEADING] for name in columns],
         rows=[list(row) for row in zip(*heads, strict=True)],
     )
 
