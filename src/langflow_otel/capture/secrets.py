@@ -34,6 +34,7 @@ _LONG_RUN = re.compile(rf"[\w+/=-]{{{RUN}}}", re.ASCII)
 # What is left as it is in a URL: nothing, a path's slash, what httpx, and what requests leaves.
 _SAFE_IN_URLS = ("", "/", "!$&'()*+,;=:@/~", "!#$%&'()*+,/:;=?@[]~")
 _NEEDS_ESCAPE = re.compile(r"[^ -~]|[\"'\\/]")
+_BREAK = re.compile(r"(?:[\r\n]|\\+[rn])+")
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 T = TypeVar("T", str, bytes)
 # So many finished runs are remembered for the exporters, which come later.
@@ -109,6 +110,10 @@ class RunSecrets:
             return True
         if "\\" in text and any(form.search(text) for form in self._escaped):
             return True
+        if long_runs and self._forms and ("\n" in text or "\\n" in text):
+            joined = _BREAK.sub("", text)
+            if any(form.text in joined for form in self._forms if form.long):
+                return True
         if "%" not in text or not self._forms:
             return False
         decoded = unquote(text)
@@ -122,6 +127,8 @@ class RunSecrets:
         if "\\" in text:
             for form in self._escaped:
                 text = form.sub(MASK, text)
+        if self._forms and ("\n" in text or "\\n" in text):
+            text = _without_broken(text, [form.text for form in self._forms if form.long])
         # Not every encoder of URLs leaves the same characters as they are.
         if "%" in text and self._forms:
             text = _without_encoded(text, tuple(self._values))
@@ -195,6 +202,24 @@ def secrets_of(trace_id: int) -> RunSecrets:
 def known_secrets(trace_id: int) -> RunSecrets | None:
     """Return the secrets of the trace `trace_id` if there are any."""
     return _runs.get(trace_id)
+
+
+def _without_broken(text: str, forms: Iterable[str]) -> str:
+    """Mask `forms` where lines are broken in them, as some encoders of base64 do."""
+    joined, at = "", 0
+    origins: list[int] = []
+    for match in _BREAK.finditer(text):
+        joined += text[at : match.start()]
+        origins += range(at, match.start())
+        at = match.end()
+    joined += text[at:]
+    origins += range(at, len(text))
+    places = [
+        (origins[start], origins[end - 1] + 1)
+        for form in forms
+        for start, end in _places(form, joined)
+    ]
+    return _masked_at(text, places, MASK) if places else text
 
 
 def _without_encoded(text: str, values: Iterable[str]) -> str:
