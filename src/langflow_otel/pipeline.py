@@ -131,7 +131,8 @@ def _adopted(provider: TracerProvider, destinations: list[str], settings: Settin
     enrich(provider)
     content = settings.capture_content
     present = PHOENIX in destinations and (PhoenixSpanExporter.made() or _is_phoenix(provider))
-    others = sorted(set(destinations) - set(_own_exporters(settings)))
+    # `otlp` is here what OpenTelemetry made of it.
+    others = sorted(set(destinations) - {PHOENIX, LANGFLOW_OTLP})
     if PHOENIX in destinations and not present:
         logger.warning(
             "langflow-otel: phoenix is added to the tracer provider that is installed; without "
@@ -142,8 +143,9 @@ def _adopted(provider: TracerProvider, destinations: list[str], settings: Settin
         _add(provider, PHOENIX, PhoenixSpanExporter(content=content is True, settings=settings))
     elif present and content is None and others:
         logger.warning(
-            "langflow-otel: content goes to phoenix and, through OpenTelemetry's own exporters, "
-            "to %s as well; name langflow_otlp instead of otlp to keep it from there",
+            "langflow-otel: content goes to phoenix and, through exporters that are not ours, to "
+            "%s as well, unmasked in the spans of models; name langflow_otlp instead of otlp to "
+            "keep it from there",
             ", ".join(others),
         )
     return Pipeline(

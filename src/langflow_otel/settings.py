@@ -64,6 +64,11 @@ class Settings:
     instrument_langchain: bool | None = None
     replace_tracers: bool = True
 
+    @property
+    def hides_any(self) -> bool:
+        """Whether any kind of content is left out by a switch."""
+        return self.content != ALL_CONTENT
+
     @classmethod
     def from_environment(
         cls,
@@ -157,11 +162,11 @@ def _listed(
     environ: Mapping[str, str], variable: str, arguments: Mapping[str, Any], name: str
 ) -> tuple[str, ...]:
     """Return what the variable and the argument list, together."""
+    value = environ.get(variable, "")
+    if ";" in value:
+        _wrong(variable, value, "names, comma-separated", "it as it stands")
     given = _argument(arguments, name, Iterable, unusable=()) or ()
-    listed = [
-        *environ.get(variable, "").split(","),
-        *([given] if isinstance(given, str) else given),
-    ]
+    listed = [*value.split(","), *([given] if isinstance(given, str) else given)]
     return tuple(dict.fromkeys(str(item).strip() for item in listed if str(item).strip()))
 
 
@@ -169,7 +174,8 @@ def _argument(arguments: Mapping[str, Any], name: str, kind: Any, *, unusable: A
     value = arguments.get(name)
     if value is None or isinstance(value, kind):
         return value
-    _wrong(f"instrument({name}=…)", type(value).__name__, _KINDS[kind], _SAFE[name])
+    given = f"a {type(value).__name__}"
+    _wrong(f"instrument({name}=…)", given, _KINDS[kind], _SAFE[name])
     return unusable
 
 

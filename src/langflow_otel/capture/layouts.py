@@ -28,7 +28,8 @@ class Layout(NamedTuple):
             named = "name" in self.pattern.groupindex
             for match in self.pattern.finditer(text):
                 if not named or hides(match["name"]):
-                    yield match.span("value")
+                    at = match.span("value")
+                    yield at if at[0] >= 0 else match.span("bare")
 
 
 def _has(character: str, *words: str) -> Gate:
@@ -115,7 +116,7 @@ LAYOUTS = (
         ),
         re.compile(
             rf"[\[(]\s*b?[\"'](?P<name>[A-Za-z_][\w. -]{{0,63}})[\"']\s*,\s*b?{_QUOTE}"
-            r"(?P<value>(?:\\.|(?!(?P=quote)).)+)(?=[\"']\s*[\])])"
+            r"(?P<value>(?:\\.|(?!(?P=quote))[^\\\n]){1,4096})(?=[\"']\s*[\])])"
         ),
     ),
     # {"key": "Authorization", "value": "…"}, <add key="…" value="…"/>, name: …\n  value: …
@@ -123,15 +124,16 @@ LAYOUTS = (
         re.compile(r"val(?:ue)?[\"'\\]*\s*[:=]").search,
         re.compile(
             r"\b(?:key|name|header|field)[\"'\\]*\s*[:=]\s*[\"'\\]*(?P<name>[\w.-]+)[\"'\\]*"
-            r"[,;\s]+[\"'\\]*val(?:ue)?[\"'\\]*\s*[:=]\s*\\*[\"']?"
-            r"(?P<value>(?<=[\"'])(?:[^\"'\\]|\\[^\"'])+|[^\s\"'\\,;]+)"
+            r"[,;\s]+[\"'\\]*val(?:ue)?[\"'\\]*\s*[:=]\s*"
+            r"(?:(?P<quote>\\*[\"'])(?P<value>(?:(?!(?<!\\)(?P=quote)).)+)|(?P<bare>[^\s\"'\\,;]+))"
         ),
     ),
     # The same the other way round: {"value": "…", "key": "Authorization"}
     Layout(
         re.compile(r"val(?:ue)?[\"'\\]*\s*[:=]").search,
         re.compile(
-            r"(?i)\bval(?:ue)?[\"'\\]*\s*[:=]\s*\\*[\"'](?P<value>(?:[^\"'\\]|\\[^\"'])+)[\"'\\]*[,;\s]+[\"'\\]*"
+            r"(?i)\bval(?:ue)?[\"'\\]*\s*[:=]\s*(?P<quote>\\*[\"'])"
+            r"(?P<value>(?:(?!(?<!\\)(?P=quote)).){1,4096})(?P=quote)[,;\s]+[\"'\\]*"
             r"(?:key|name|header|field)[\"'\\]*\s*[:=]\s*[\"'\\]*(?P<name>[\w.-]+)"
         ),
     ),

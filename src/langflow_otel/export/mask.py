@@ -5,7 +5,7 @@ import queue
 import threading
 import time
 
-from langflow_otel.guard import report
+from langflow_otel.guard import warn_once
 from langflow_otel.settings import Mask
 
 HIDDEN = "<hidden: the mask function failed or took too long>"
@@ -55,7 +55,7 @@ class GuardedMask:
         try:
             return answer.get(timeout=seconds)
         except queue.Empty:
-            report(self._function, TimeoutError())
+            _say(f"took longer than {CALL_SECONDS * 1000:.0f} ms")
             return HIDDEN
 
     def _start_worker(self) -> None:
@@ -77,9 +77,13 @@ class GuardedMask:
         try:
             masked: object = self._function(text)
         except BaseException as error:  # noqa: BLE001 - it is somebody else's
-            report(self._function, error)
+            _say(f"failed with {type(error).__name__}")
             return HIDDEN
         if isinstance(masked, str):
             return masked
-        report(self._function, TypeError())
+        _say(f"returned {type(masked).__name__}, not a text")
         return HIDDEN
+
+
+def _say(what: str) -> None:
+    warn_once("langflow-otel: the mask function %s; what it was given is hidden (said once)", what)

@@ -37,10 +37,13 @@ def turn_on_langchain(
     )
 
     instrumentor = LangChainInstrumentor()
-    if instrumentor.is_instrumented_by_opentelemetry:
-        return None
     options = _hiding_options(TraceConfig)
     hidden = dict.fromkeys([o for o in options if not content or _hides(settings, o)], True)
+    if instrumentor.is_instrumented_by_opentelemetry:
+        if not hidden or (settings.capture_content is None and not settings.hides_any):
+            return None
+        # `opentelemetry-instrument` has turned it on, and knows nothing of our switches.
+        instrumentor.uninstrument()
     instrumentor.instrument(tracer_provider=provider, config=TraceConfig(**hidden))
     undo: Callable[[], None] = instrumentor.uninstrument
     return undo

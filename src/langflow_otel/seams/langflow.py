@@ -80,7 +80,8 @@ def component_of(graph: Any, vertex: Any, hidden: HiddenComponents) -> Component
         is_output=bool(vertex.is_output),
         session_id=run.get(names.SESSION_ID) or text(getattr(graph, "session_id", None)),
         user_id=run.get(names.USER_ID) or _user_of(graph),
-        hidden=hidden.hide(kind, vertex.id),
+        hidden=hidden.hide(kind, vertex.id)
+        or (bool(hidden) and bool(vertex.is_output) and bool(_fed_by(vertex, hidden))),
     )
 
 
@@ -92,8 +93,10 @@ def type_of(vertex: Any) -> str:
 def fields_fed_by(component: Any, hidden: HiddenComponents) -> list[str]:
     """Return the fields of `component` whose values come out of a component that is hidden."""
     vertex = vars(component).get("_vertex")
-    if vertex is None:
-        return []
+    return _fed_by(vertex, hidden) if vertex is not None else []
+
+
+def _fed_by(vertex: Any, hidden: HiddenComponents) -> list[str]:
     return [
         edge.target_param
         for edge in vertex.incoming_edges
