@@ -78,7 +78,7 @@ class Masker:
             try:
                 return orjson.dumps(self.tree(orjson.loads(text))).decode()
             except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
-                pass
+                return self.text(text)
         return self.text(text)
 
     def known(self, text: str) -> str:

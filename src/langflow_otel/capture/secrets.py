@@ -1,26 +1,33 @@
 """The secret values that were seen in a run, to be found wherever they come up again."""
 
-import base64
-import html
 import itertools
 import re
 import threading
 import weakref
 from collections import deque
-from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import NamedTuple, TypeVar
-from urllib.parse import quote, quote_plus, unquote
+from urllib.parse import unquote
 
+from langflow_otel.capture.forms import (
+    BREAK,
+    SHORTEST,
+    Form,
+    escaped,
+    forms_of,
+    masked_at,
+    places_of,
+    without_broken,
+    without_encoded,
+)
 from langflow_otel.capture.names import word_set
-from langflow_otel.capture.shapes import MASK, RUN
+from langflow_otel.capture.shapes import MASK
 from langflow_otel.guard import logger
 
 # So many values are remembered of one run, and among them so many that only a name told of.
 _MAX_VALUES, _MAX_NAMED = 128, 32
 _MAX_LENGTH, _MAX_SIZE = 4096, 16 * 1024
-#: The shortest value of a secret field, and the shortest of a key, that is looked for elsewhere.
-SHORTEST, SHORTEST_BY_NAME = 6, 8
+#: The shortest value that only a name told of, and that is looked for elsewhere.
+SHORTEST_BY_NAME = 8
 # What fields of secrets are filled with where no secret is wanted, and what people write about.
 _ORDINARY = word_set(
     """
@@ -30,22 +37,8 @@ _ORDINARY = word_set(
     """
 )
 _WORDS = re.compile(r"[A-Z]?[a-z]+(?:[ _][A-Za-z][a-z]*)*")
-_LONG_RUN = re.compile(rf"[\w+/=-]{{{RUN}}}", re.ASCII)
-# What is left as it is in a URL: nothing, a path's slash, what httpx, and what requests leaves.
-_SAFE_IN_URLS = ("", "/", "!$&'()*+,;=:@/~", "!#$%&'()*+,/:;=?@[]~")
-_NEEDS_ESCAPE = re.compile(r"[^ -~]|[\"'\\/]")
-_BREAK = re.compile(r"(?:[\r\n]|\\+[rn])+")
-_PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
-T = TypeVar("T", str, bytes)
 # So many finished runs are remembered for the exporters, which come later.
 _FINISHED_RUNS = 1024
-
-
-class _Form(NamedTuple):
-    """One way in which a value may be written; `long` if a long run of key characters is in it."""
-
-    text: str
-    long: bool
 
 
 class RunSecrets:
@@ -59,7 +52,7 @@ class RunSecrets:
         self._values: set[str] = set()
         self._named = 0
         # Replaced, never changed, so that whoever reads it needs no lock.
-        self._forms: tuple[_Form, ...] = ()
+        self._forms: tuple[Form, ...] = ()
         self._escaped: tuple[re.Pattern[str], ...] = ()
         self._lock = threading.Lock()
         self._number = next(_numbers)
@@ -111,7 +104,7 @@ class RunSecrets:
         if "\\" in text and any(form.search(text) for form in self._escaped):
             return True
         if long_runs and self._forms and ("\n" in text or "\\n" in text):
-            joined = _BREAK.sub("", text)
+            joined = BREAK.sub("", text)
             if any(form.text in joined for form in self._forms if form.long):
                 return True
         if "%" not in text or not self._forms:
@@ -121,17 +114,17 @@ class RunSecrets:
 
     def without(self, text: str) -> str:
         """Return `text` with every value masked, in whatever form it stands there."""
-        found = [span for form in self._forms for span in _places(form.text, text)]
+        found = [span for form in self._forms for span in places_of(form.text, text)]
         if found:
-            text = _masked_at(text, found, MASK)
+            text = masked_at(text, found, MASK)
         if "\\" in text:
             for form in self._escaped:
                 text = form.sub(MASK, text)
         if self._forms and ("\n" in text or "\\n" in text):
-            text = _without_broken(text, [form.text for form in self._forms if form.long])
+            text = without_broken(text, [form.text for form in self._forms if form.long])
         # Not every encoder of URLs leaves the same characters as they are.
         if "%" in text and self._forms:
-            text = _without_encoded(text, tuple(self._values))
+            text = without_encoded(text, tuple(self._values))
         return text
 
     def hide_error(self, error: BaseException) -> None:
@@ -149,7 +142,7 @@ class RunSecrets:
     def _add(self, value: str, *, named: bool) -> None:
         if value in self._values:
             return
-        forms = _forms_of(value)
+        forms = forms_of(value)
         with self._lock:
             if (self._named >= _MAX_NAMED) if named else (len(self._values) >= _MAX_VALUES):
                 _say_full()
@@ -165,9 +158,9 @@ class RunSecrets:
             # The longest first: one secret may be the beginning of another.
             known = {*self._forms, *forms}
             self._forms = tuple(sorted(known, key=lambda form: (-len(form.text), form.text)))
-            escaped = _escaped(value)
-            if escaped is not None:
-                self._escaped = (*self._escaped, escaped)
+            pattern = escaped(value)
+            if pattern is not None:
+                self._escaped = (*self._escaped, pattern)
 
 
 class NoSecrets(RunSecrets):
@@ -204,63 +197,6 @@ def known_secrets(trace_id: int) -> RunSecrets | None:
     return _runs.get(trace_id)
 
 
-def _without_broken(text: str, forms: Iterable[str]) -> str:
-    """Mask `forms` where lines are broken in them, as some encoders of base64 do."""
-    joined, at = "", 0
-    origins: list[int] = []
-    for match in _BREAK.finditer(text):
-        joined += text[at : match.start()]
-        origins += range(at, match.start())
-        at = match.end()
-    joined += text[at:]
-    origins += range(at, len(text))
-    places = [
-        (origins[start], origins[end - 1] + 1)
-        for form in forms
-        for start, end in _places(form, joined)
-    ]
-    return _masked_at(text, places, MASK) if places else text
-
-
-def _without_encoded(text: str, values: Iterable[str]) -> str:
-    """Mask `values` where they are URL-encoded, whatever of them the encoder left as it was."""
-    data = text.encode("utf-8", "replace")
-    decoded = bytearray()
-    # Where each byte of `decoded`, and its end, stands in `data`.
-    origins: list[int] = []
-    at = 0
-    for match in _PERCENT.finditer(data):
-        decoded += data[at : match.start()] + bytes([int(match[1], 16)])
-        origins += range(at, match.start() + 1)
-        at = match.end()
-    decoded += data[at:]
-    origins += range(at, len(data) + 1)
-    places = [
-        (origins[start], origins[end])
-        for value in values
-        for plain in (bytes(decoded), bytes(decoded).replace(b"+", b" "))
-        for start, end in _places(value.encode("utf-8", "replace"), plain)
-    ]
-    return _masked_at(data, places, MASK.encode()).decode() if places else text
-
-
-def _places(form: T, text: T) -> Iterator[tuple[int, int]]:
-    at = text.find(form)
-    while at >= 0:
-        yield at, at + len(form)
-        at = text.find(form, at + 1)
-
-
-def _masked_at(text: T, places: Iterable[tuple[int, int]], mask: T) -> T:
-    """Mask `places`, which may overlap: one secret may begin in another."""
-    shown, shown_to = text[:0], 0
-    for start, end in sorted(places):
-        if start >= shown_to:
-            shown += text[shown_to:start] + mask
-        shown_to = max(shown_to, end)
-    return shown + text[shown_to:]
-
-
 @lru_cache(maxsize=1)
 def _say_full() -> None:
     logger.warning(
@@ -269,54 +205,3 @@ def _say_full() -> None:
         _MAX_VALUES,
         _MAX_NAMED,
     )
-
-
-@lru_cache(maxsize=512)
-def _forms_of(value: str) -> tuple[_Form, ...]:
-    """Return the forms of `value`; the runs of a flow have the same secrets, mostly."""
-    forms = dict.fromkeys(_written(value))
-    return tuple(_Form(form, _LONG_RUN.search(form) is not None) for form in forms)
-
-
-@lru_cache(maxsize=512)
-def _escaped(value: str) -> re.Pattern[str] | None:
-    """Return what finds `value` in texts that quote it, of whatever language, however often.
-
-    None for a value that has nothing to escape.
-    """
-    if not _NEEDS_ESCAPE.search(value):
-        return None
-    return re.compile("".join(map(_escaped_character, value)))
-
-
-def _escaped_character(character: str) -> str:
-    if not _NEEDS_ESCAPE.match(character):
-        return re.escape(character)
-    units = character.encode("utf-16-be", "surrogatepass")
-    codes = "".join(rf"\\+u(?i:{units[at : at + 2].hex()})" for at in range(0, len(units), 2))
-    short = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f"}.get(character)
-    forms = [rf"\\*{re.escape(character)}", codes, rf"\\+U(?i:{ord(character):08x})"]
-    if ord(character) <= 0xFF:
-        forms.append(rf"\\+x(?i:{ord(character):02x})")
-    if short:
-        forms.append(rf"\\+{short}")
-    return f"(?:{'|'.join(forms)})"
-
-
-def _written(value: str) -> Iterable[str]:
-    data = value.encode("utf-8", "replace")
-    yield value
-    for form in (quote_plus(data), *(quote(data, safe=safe) for safe in _SAFE_IN_URLS)):
-        yield form
-        if "%" in form:
-            yield re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), form)
-    yield html.escape(value)
-    for shift in range(3):
-        # In base64 three bytes are four characters, so what a value becomes depends on where it
-        # begins; the characters at its ends that its neighbours have a part in are left out.
-        for encode in (base64.b64encode, base64.urlsafe_b64encode):
-            whole = encode(b"\0" * shift + data).decode().rstrip("=")
-            bits = (shift + len(data)) * 8
-            inner = whole[(0, 2, 3)[shift] : bits // 6]
-            if len(inner) >= SHORTEST:
-                yield inner

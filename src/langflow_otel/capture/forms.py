@@ -1,0 +1,137 @@
+"""How a secret value may be written, and how it is found and masked as it is."""
+
+import base64
+import html
+import re
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import NamedTuple, TypeVar
+from urllib.parse import quote, quote_plus
+
+from langflow_otel.capture.shapes import MASK, RUN
+
+#: The shortest value that is looked for elsewhere, in characters.
+SHORTEST = 6
+_LONG_RUN = re.compile(rf"[\w+/=-]{{{RUN}}}", re.ASCII)
+# What is left as it is in a URL: nothing, a path's slash, what httpx, and what requests leaves.
+_SAFE_IN_URLS = ("", "/", "!$&'()*+,;=:@/~", "!#$%&'()*+,/:;=?@[]~")
+_NEEDS_ESCAPE = re.compile(r"[^ -~]|[\"'\\/]")
+BREAK = re.compile(r"(?:[\r\n]|\\+[rn])+")
+_PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
+T = TypeVar("T", str, bytes)
+
+
+class Form(NamedTuple):
+    """One way in which a value may be written; `long` if a long run of key characters is in it."""
+
+    text: str
+    long: bool
+
+
+@lru_cache(maxsize=512)
+def forms_of(value: str) -> tuple[Form, ...]:
+    """Return the forms of `value`; the runs of a flow have the same secrets, mostly."""
+    forms = dict.fromkeys(_written(value))
+    return tuple(Form(form, _LONG_RUN.search(form) is not None) for form in forms)
+
+
+@lru_cache(maxsize=512)
+def escaped(value: str) -> re.Pattern[str] | None:
+    """Return what finds `value` in texts that quote it, of whatever language, however often.
+
+    None for a value that has nothing to escape.
+    """
+    if not _NEEDS_ESCAPE.search(value):
+        return None
+    return re.compile("".join(map(_escaped_character, value)))
+
+
+def _escaped_character(character: str) -> str:
+    if not _NEEDS_ESCAPE.match(character):
+        return re.escape(character)
+    units = character.encode("utf-16-be", "surrogatepass")
+    codes = "".join(rf"\\+u(?i:{units[at : at + 2].hex()})" for at in range(0, len(units), 2))
+    short = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f"}.get(character)
+    forms = [rf"\\*{re.escape(character)}", codes, rf"\\+U(?i:{ord(character):08x})"]
+    if ord(character) <= 0xFF:
+        forms.append(rf"\\+x(?i:{ord(character):02x})")
+    if short:
+        forms.append(rf"\\+{short}")
+    return f"(?:{'|'.join(forms)})"
+
+
+def _written(value: str) -> Iterable[str]:
+    data = value.encode("utf-8", "replace")
+    yield value
+    for form in (quote_plus(data), *(quote(data, safe=safe) for safe in _SAFE_IN_URLS)):
+        yield form
+        if "%" in form:
+            yield re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), form)
+    yield html.escape(value)
+    for shift in range(3):
+        # In base64 three bytes are four characters, so what a value becomes depends on where it
+        # begins; the characters at its ends that its neighbours have a part in are left out.
+        for encode in (base64.b64encode, base64.urlsafe_b64encode):
+            whole = encode(b"\0" * shift + data).decode().rstrip("=")
+            bits = (shift + len(data)) * 8
+            inner = whole[(0, 2, 3)[shift] : bits // 6]
+            if len(inner) >= SHORTEST:
+                yield inner
+
+
+def without_broken(text: str, forms: Iterable[str]) -> str:
+    """Mask `forms` where lines are broken in them, as some encoders of base64 do."""
+    joined, at = "", 0
+    origins: list[int] = []
+    for match in BREAK.finditer(text):
+        joined += text[at : match.start()]
+        origins += range(at, match.start())
+        at = match.end()
+    joined += text[at:]
+    origins += range(at, len(text))
+    places = [
+        (origins[start], origins[end - 1] + 1)
+        for form in forms
+        for start, end in places_of(form, joined)
+    ]
+    return masked_at(text, places, MASK) if places else text
+
+
+def without_encoded(text: str, values: Iterable[str]) -> str:
+    """Mask `values` where they are URL-encoded, whatever of them the encoder left as it was."""
+    data = text.encode("utf-8", "replace")
+    decoded = bytearray()
+    # Where each byte of `decoded`, and its end, stands in `data`.
+    origins: list[int] = []
+    at = 0
+    for match in _PERCENT.finditer(data):
+        decoded += data[at : match.start()] + bytes([int(match[1], 16)])
+        origins += range(at, match.start() + 1)
+        at = match.end()
+    decoded += data[at:]
+    origins += range(at, len(data) + 1)
+    places = [
+        (origins[start], origins[end])
+        for value in values
+        for plain in (bytes(decoded), bytes(decoded).replace(b"+", b" "))
+        for start, end in places_of(value.encode("utf-8", "replace"), plain)
+    ]
+    return masked_at(data, places, MASK.encode()).decode() if places else text
+
+
+def places_of(form: T, text: T) -> Iterator[tuple[int, int]]:
+    """Give where `form` begins and ends in `text`, each time, overlaps too."""
+    at = text.find(form)
+    while at >= 0:
+        yield at, at + len(form)
+        at = text.find(form, at + 1)
+
+
+def masked_at(text: T, places: Iterable[tuple[int, int]], mask: T) -> T:
+    """Mask `places`, which may overlap: one secret may begin in another."""
+    shown, shown_to = text[:0], 0
+    for start, end in sorted(places):
+        if start >= shown_to:
+            shown += text[shown_to:start] + mask
+        shown_to = max(shown_to, end)
+    return shown + text[shown_to:]
