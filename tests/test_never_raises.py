@@ -36,8 +36,8 @@ from tests.support import flows
 
 INSIDE = [
     capture, blobs, captured, content, documents, forms, layouts, masker, names, pairs,
-    run_secrets, shapes, snapshot, tables, types, context, enrich, spans, active, tracer, component_spans, flow_spans,
-    tool_spans, component, flow, langflow, langchain, secrets, tool,
+    run_secrets, shapes, snapshot, tables, types, context, enrich, spans, active, tracer,
+    component_spans, flow_spans, tool_spans, component, flow, langflow, langchain, secrets, tool,
 ]  # fmt: skip
 # What stands around Langflow's own call, and so has to run for Langflow to run.
 AROUND = {
