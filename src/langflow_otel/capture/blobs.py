@@ -115,7 +115,7 @@ def _decoded(text: str) -> bytes:
             (clean + "=" * (-len(clean) % 4)).replace("-", "+").replace("_", "/")
         )
     except (binascii.Error, ValueError):
-        return text.encode()
+        return text.encode("utf-8", "replace")
 
 
 def _note(kind: str | None, size: int, head: bytes, *, more: bool = False) -> str:
