@@ -27,6 +27,15 @@ atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 os.environ["LANGFLOW_CONFIG_DIR"] = _HOME
 os.environ["LANGFLOW_DATABASE_URL"] = f"sqlite:///{_HOME}/langflow.db"
 
+# Hypothesis looks at every module that is imported; some that a bare lfx before 1.10 loads only
+# when they are looked at import langflow then, which is not there.
+collect_ignore = (
+    ["test_planted_secrets.py"]
+    if importlib.metadata.version("lfx").startswith("0.")
+    and importlib.util.find_spec("langflow") is None
+    else []
+)
+
 _TRACING_VARIABLES = ("OTEL_", "PHOENIX_", "LANGFLOW_DEACTIVATE_TRACING", "OPENINFERENCE_")
 
 
