@@ -309,6 +309,7 @@ async def test_the_documents_that_a_retriever_found_are_told_one_by_one(traced: 
 
 
 async def test_the_rows_of_a_table_that_a_retriever_found_are_documents(traced: Traced) -> None:
+    pytest.importorskip("tabulate", reason="Chat Output of an old lfx writes tables with it")
     await flows.run_flow(documents(CatalogueComponent), "How long does a refund take?")
     found = named(traced.spans(), "Catalogue").attributes
     assert found["retrieval.documents.0.document.content"] == "Refunds take 14 days."
