@@ -14,10 +14,11 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Link, Status, StatusCode
 
 from langflow_otel import LangflowInstrumentor
-from langflow_otel.capture import ALL_CONTENT, secrets_of
-from langflow_otel.export.content import ContentPolicy
+from langflow_otel.capture import secrets_of
 from langflow_otel.export.destination import DestinationSpanExporter
 from langflow_otel.export.mask import HIDDEN
+from langflow_otel.export.sending import Answer, Verdict
+from langflow_otel.settings import Settings
 from tests.conftest import Traced
 from tests.support import flows
 from tests.support.receiver import OtlpReceiver
@@ -342,10 +343,14 @@ def test_what_turns_out_to_be_a_secret_later_is_masked_in_what_waits_to_be_sent(
 
 
 class _Sent(list):  # type: ignore[type-arg]
-    """An exporter that keeps what it is given."""
+    """A sender that keeps what it is given."""
 
-    def export(self, spans: Any) -> None:
-        self.extend(spans)
+    def send(self, items: Any, timeout: float) -> Answer:
+        self.extend(items)
+        return Answer(Verdict.TAKEN)
+
+    def size(self, item: Any) -> int:
+        return 1
 
 
 def test_while_a_mask_hangs_a_batch_waits_for_it_once() -> None:
@@ -358,9 +363,7 @@ def test_while_a_mask_hangs_a_batch_waits_for_it_once() -> None:
         return text
 
     sent = _Sent()
-    exporter = DestinationSpanExporter(
-        sent, ai_only=False, content=ContentPolicy(ALL_CONTENT, mask=mask)
-    )  # type: ignore[arg-type]
+    exporter = DestinationSpanExporter("here", sent, settings=Settings(mask=mask))  # type: ignore[arg-type]
     provider = TracerProvider()
     tracer = provider.get_tracer("langflow_otel")
     spans = [tracer.start_span("s", attributes={"input.value": f"text {n}"}) for n in range(50)]

@@ -48,9 +48,10 @@ from langflow_otel.capture import (
 from langflow_otel.capture.masker import Masker
 from langflow_otel.capture.pairs import SecretPairs
 from langflow_otel.enrich import SCOPE
-from langflow_otel.export.content import ContentPolicy
 from langflow_otel.export.destination import DestinationSpanExporter
+from langflow_otel.export.sending import ExporterSender
 from langflow_otel.guard import logger
+from langflow_otel.settings import Settings
 from langflow_otel.spans import Component as Told
 from langflow_otel.spans import Failure, Flow, LangflowTracer
 from tests.conftest import Traced
@@ -195,7 +196,7 @@ _provider = TracerProvider(
 )
 _provider.add_span_processor(SimpleSpanProcessor(_arrived))
 _destination = DestinationSpanExporter(
-    _sent, ai_only=False, content=ContentPolicy(content=ALL_CONTENT)
+    "here", ExporterSender(_sent), settings=Settings(), ai_only=False, content=True
 )
 
 

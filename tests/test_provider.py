@@ -310,7 +310,7 @@ CHAIN Model in a span
 def test_destinations_are_those_named_else_those_with_their_variables_set(
     environ: dict[str, str], expected: list[str]
 ) -> None:
-    from langflow_otel.pipeline import destinations_of
+    from langflow_otel.destinations import destinations_of
 
     assert destinations_of(environ) == expected
 

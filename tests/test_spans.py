@@ -23,11 +23,15 @@ FLOW = COMMON | {
     "langflow.flow.name",
     "langflow.flow.status",
     "langflow.run.id",
+    "langflow.trace.name",
     "langflow.version",
     "input.value",
     "input.mime_type",
 }
 COMPONENT = COMMON | {
+    "langflow.flow.id",
+    "langflow.flow.name",
+    "langflow.trace.name",
     "langflow.component.id",
     "langflow.component.type",
     "langflow.component.display_name",
@@ -62,6 +66,7 @@ ALL_NAMES = sorted(
         "langflow.component.type",
         "langflow.component.upstream",
         "langflow.content.hidden",
+        "langflow.content.shed",
         "langflow.entry_point",
         "langflow.export.parent",
         "langflow.flow.id",
@@ -77,18 +82,21 @@ ALL_NAMES = sorted(
         "langflow.output.original_length",
         "langflow.output.truncated",
         "langflow.run.id",
+        "langflow.trace.name",
         "langflow.version",
         "llm.model_name",
         "llm.provider",
         "llm.token_count.completion",
         "llm.token_count.prompt",
         "llm.token_count.total",
+        "metadata",
         "openinference.span.kind",
         "output.mime_type",
         "output.value",
         "reranker.output_documents",
         "retrieval.documents",
         "session.id",
+        "tag.tags",
         "tool.description",
         "tool.name",
         "tool.parameters",
@@ -99,7 +107,13 @@ ALL_NAMES = sorted(
 
 def test_the_names_of_all_attributes_are_these() -> None:
     """Changing one breaks somebody's dashboard: it needs a line under Changed in the changelog."""
-    others = {"GENAI_OPERATION", "TRACELOOP_REQUEST_TYPE", "EXCEPTION_EVENT", "URL_QUERY"}
+    others = {
+        "BAGGAGE_PARENT",
+        "EXCEPTION_EVENT",
+        "GENAI_OPERATION",
+        "TRACELOOP_REQUEST_TYPE",
+        "URL_QUERY",
+    }
     stated = {
         value
         for name, value in vars(attributes).items()

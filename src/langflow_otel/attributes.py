@@ -15,6 +15,11 @@ from openinference.semconv.trace import (
 SPAN_KIND = SpanAttributes.OPENINFERENCE_SPAN_KIND
 SESSION_ID = SpanAttributes.SESSION_ID
 USER_ID = SpanAttributes.USER_ID
+# Set by `openinference.instrumentation.using_attributes`, in the OTel context.
+TAGS = SpanAttributes.TAG_TAGS
+METADATA = SpanAttributes.METADATA
+# The name of the outermost flow; this, and the flow's ids, stand on model spans, too.
+TRACE_NAME = "langflow.trace.name"
 INPUT_VALUE = SpanAttributes.INPUT_VALUE
 INPUT_MIME_TYPE = SpanAttributes.INPUT_MIME_TYPE
 INPUT_TRUNCATED = "langflow.input.truncated"
@@ -26,6 +31,8 @@ INPUT_LENGTH = "langflow.input.original_length"
 OUTPUT_LENGTH = "langflow.output.original_length"
 # The component, or one above, is one whose content is never captured.
 CONTENT_HIDDEN = "langflow.content.hidden"
+# The span's content was left out because the queue of a destination was nearly full.
+CONTENT_SHED = "langflow.content.shed"
 
 # -- the flow run
 FLOW_ID = "langflow.flow.id"
@@ -81,6 +88,12 @@ ERROR_TYPE = "error.type"
 # -- how the exporters of LLM backends, which leave out HTTP, database and other spans, keep a
 #    trace whole: the span id (16 hex digits) of the nearest ancestor they send, or "" for a root.
 EXPORT_PARENT = "langflow.export.parent"
+# What exporters are told by the enrich processor, and do not send: this, and a run's place in
+# LangSmith's tree (see `export.langsmith.stamp`).
+INTERNAL_PREFIXES = (EXPORT_PARENT, "langsmith.")
+# In the baggage, so that a flow that another Langflow calls over HTTP hangs on what called it:
+# the trace id and the id of the innermost span of ours, as `<32 hex digits>-<16 hex digits>`.
+BAGGAGE_PARENT = "langflow.parent"
 
 KIND_CHAIN = OpenInferenceSpanKindValues.CHAIN.value
 KIND_LLM = OpenInferenceSpanKindValues.LLM.value
@@ -101,6 +114,7 @@ STATUS_CANCELLED = "cancelled"
 SAFE_PREFIXES = (
     "langflow.flow.",
     "langflow.run.",
+    "langflow.trace.",
     "langflow.component.",
     "langflow.entry_point",
     "langflow.version",

@@ -1,11 +1,15 @@
 """The span processor for what must be known when a span starts."""
 
 import weakref
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext
 
 from langflow_otel import attributes as names
 from langflow_otel import context as run_context
@@ -17,6 +21,18 @@ SCOPE = "langflow_otel"
 _processors: "weakref.WeakKeyDictionary[TracerProvider, EnrichSpanProcessor]" = (
     weakref.WeakKeyDictionary()
 )
+
+
+#: What an exporter that must know a span's place in the tree adds to it at its start: given the
+#: span's context, its start in nanoseconds since the epoch, and its parent's attributes.
+Stamp = Callable[[SpanContext, int, Mapping[str, Any] | None], dict[str, str]]
+_stamps: list[Stamp] = []
+
+
+def stamp_with(stamp: Stamp) -> None:
+    """Let `stamp` add to each AI span that starts from now on."""
+    if stamp not in _stamps:
+        _stamps.append(stamp)
 
 
 def is_ai_scope(scope: InstrumentationScope | None) -> bool:
@@ -75,16 +91,23 @@ class EnrichSpanProcessor(SpanProcessor):
 
     @staticmethod
     def _mark(span: Span, parent_context: Context | None) -> None:
-        if span.parent is None or not is_ai_scope(span.instrumentation_scope):
+        """Tell an AI span what it must carry, and exporters what is above it."""
+        if not is_ai_scope(span.instrumentation_scope):
             return
-        parent = trace.get_current_span(parent_context)
-        if isinstance(parent, ReadableSpan) and is_ai_scope(parent.instrumentation_scope):
-            return
-        nearest = run_context.ai_parent(parent_context)
-        if nearest is None or nearest.trace_id != span.parent.trace_id:
-            span.set_attribute(names.EXPORT_PARENT, "")
-        elif nearest.span_id != span.parent.span_id:
-            span.set_attribute(names.EXPORT_PARENT, trace.format_span_id(nearest.span_id))
+        marks = _identity(span, parent_context)
+        parent = _local_parent(span, parent_context)
+        if span.parent is not None:
+            above = parent.get_span_context() if parent is not None else None
+            above_id = above.span_id if above is not None else None
+            if above_id is None:
+                above_id = run_context.remote_ai_parent(span.parent.trace_id, parent_context)
+            if above_id != span.parent.span_id:
+                marks[names.EXPORT_PARENT] = trace.format_span_id(above_id) if above_id else ""
+        for stamp in _stamps:
+            context, start = span.get_span_context(), span.start_time or 0
+            marks |= stamp(context, start, parent.attributes if parent is not None else None)
+        if marks:
+            span.set_attributes(marks)
 
     @staticmethod
     def _hide(span: Span, parent_context: Context | None) -> None:
@@ -115,6 +138,33 @@ class EnrichSpanProcessor(SpanProcessor):
         for span_id in list(component.below):
             self._watched.pop(span_id, None)
         component.below.clear()
+
+
+def _local_parent(span: Span, context: Context | None) -> ReadableSpan | None:
+    """Return the nearest AI span above `span` in this process: its parent, or one of ours."""
+    if span.parent is None:
+        return None
+    direct = trace.get_current_span(context)
+    if not (isinstance(direct, ReadableSpan) and is_ai_scope(direct.instrumentation_scope)):
+        direct = run_context.ai_parent(context) or trace.INVALID_SPAN
+    same = direct.get_span_context()
+    if not isinstance(direct, ReadableSpan) or same is None:
+        return None
+    return direct if same.trace_id == span.parent.trace_id else None
+
+
+def _identity(span: Span, context: Context | None) -> dict[str, Any]:
+    """Return what a span is to carry of the run it belongs to, and does not yet."""
+    flow = run_context.current_flow(context)
+    known = span.attributes or {}
+    told: dict[str, Any] = {}
+    if flow is not None:
+        told = {name: value for name, value in flow.identity.items() if name not in known}
+    for name in (names.TAGS, names.METADATA):
+        value = otel_context.get_value(name, context)
+        if value is not None and name not in known:
+            told[name] = value
+    return told
 
 
 def _is_model_call(span: ReadableSpan) -> bool:

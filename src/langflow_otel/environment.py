@@ -65,6 +65,55 @@ Default: when it is installed, and `langchain` is not in OTEL_PYTHON_DISABLED_IN
 `true` turns it on whatever that list says; `false` leaves it alone.
 """
 
+# Followed by a destination's name in capitals; each has a constant of its own below.
+OTEL_PYTHON_LANGFLOW_CONTENT_ = "OTEL_PYTHON_LANGFLOW_CONTENT_"
+
+OTEL_PYTHON_LANGFLOW_CONTENT_PHOENIX = "OTEL_PYTHON_LANGFLOW_CONTENT_PHOENIX"
+"""Whether Phoenix gets content: `full` (default) or `none`. Any other value means `none`."""
+
+OTEL_PYTHON_LANGFLOW_CONTENT_LANGFUSE = "OTEL_PYTHON_LANGFLOW_CONTENT_LANGFUSE"
+"""Whether Langfuse gets content: `full` (default) or `none`. Any other value means `none`."""
+
+OTEL_PYTHON_LANGFLOW_CONTENT_LANGSMITH = "OTEL_PYTHON_LANGFLOW_CONTENT_LANGSMITH"
+"""Whether LangSmith gets content: `full` (default) or `none`. Any other value means `none`."""
+
+OTEL_PYTHON_LANGFLOW_CONTENT_ARIZE = "OTEL_PYTHON_LANGFLOW_CONTENT_ARIZE"
+"""Whether Arize gets content: `full` (default) or `none`. Any other value means `none`."""
+
+OTEL_PYTHON_LANGFLOW_CONTENT_LANGWATCH = "OTEL_PYTHON_LANGFLOW_CONTENT_LANGWATCH"
+"""Whether LangWatch gets content: `full` (default) or `none`. Any other value means `none`."""
+
+OTEL_PYTHON_LANGFLOW_CONTENT_OPIK = "OTEL_PYTHON_LANGFLOW_CONTENT_OPIK"
+"""Whether Opik gets content: `full` (default) or `none`. Any other value means `none`."""
+
+OTEL_PYTHON_LANGFLOW_CONTENT_TRACELOOP = "OTEL_PYTHON_LANGFLOW_CONTENT_TRACELOOP"
+"""Whether Traceloop gets content: `full` (default) or `none`. Any other value means `none`."""
+
+OTEL_PYTHON_LANGFLOW_CONTENT_OPENLAYER = "OTEL_PYTHON_LANGFLOW_CONTENT_OPENLAYER"
+"""Whether Openlayer gets content: `full` (default) or `none`. Any other value means `none`."""
+
+OTEL_PYTHON_LANGFLOW_CONTENT_OTLP = "OTEL_PYTHON_LANGFLOW_CONTENT_OTLP"
+"""
+Whether the plain OTLP endpoint gets content: `full` or `none` (default). Any other value means
+`none`. OpenTelemetry's own `otlp` exporter does not obey this; `langflow_otlp` does.
+"""
+
+OTEL_PYTHON_LANGFLOW_DIALECT = "OTEL_PYTHON_LANGFLOW_DIALECT"
+"""
+In which attributes OTLP destinations get their spans: `openinference`, `genai` (OpenTelemetry's
+GenAI semantic conventions) or `both`. Default: what the destination reads.
+"""
+
+OTEL_PYTHON_LANGFLOW_QUEUE_MAX_BYTES = "OTEL_PYTHON_LANGFLOW_QUEUE_MAX_BYTES"
+"""
+The most bytes of spans that wait for one destination. Default: 67108864 (64 MiB).
+
+The most spans are `OTEL_BSP_MAX_QUEUE_SIZE` (2048). What does not fit is counted and not sent.
+"""
+
+OTEL_PYTHON_LANGFLOW_SHUTDOWN_TIMEOUT = "OTEL_PYTHON_LANGFLOW_SHUTDOWN_TIMEOUT"
+"""The most milliseconds that sending what is left may take at exit. Default: 5000."""
+
 OTEL_PYTHON_LANGFLOW_REPLACE_TRACERS = "OTEL_PYTHON_LANGFLOW_REPLACE_TRACERS"
 """
 Whether Langflow's own tracer of a vendor is left out where langflow-otel sends to that vendor:

@@ -1,26 +1,30 @@
 """The instrumentor: what is wrapped, and how it is unwrapped again."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 
 from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-defined]
     BaseInstrumentor,
 )
+from opentelemetry.sdk.trace.export import SpanExporter
 from opentelemetry.trace import TracerProvider
 
 from langflow_otel import pipeline, seams
 from langflow_otel.capture import NO_CONTENT, Capture, HiddenComponents
 from langflow_otel.enrich import SCOPE
+from langflow_otel.export.account import Statistics
 from langflow_otel.guard import logger
 from langflow_otel.package import _instruments_any
 from langflow_otel.settings import Settings, deactivated_by
 from langflow_otel.spans import LangflowTracer
+from langflow_otel.variables import wrong
 from langflow_otel.version import __version__
 
 _BASE_ARGUMENTS = {"skip_dep_check", "raise_exception_on_conflict"}
 _ARGUMENTS = _BASE_ARGUMENTS | {
     "tracer_provider",
+    "destinations",
     "capture_content",
     "mask",
     "mask_keys",
@@ -51,6 +55,13 @@ class LangflowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         """
         return self._pipeline.provider if self._pipeline is not None else None
 
+    def statistics(self) -> dict[str, Statistics]:
+        """Return what became of the spans so far, by the name of the destination.
+
+        Exporters that were made elsewhere and are not ours keep no account.
+        """
+        return self._pipeline.statistics() if self._pipeline is not None else {}
+
     def instrumentation_dependencies(self) -> Collection[str]:
         """Return the requirements on those of lfx and langflow-base that are installed."""
         installed = [line for line in _instruments_any if _is_installed(line)]
@@ -61,9 +72,11 @@ class LangflowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
 
         Args:
             **kwargs: `tracer_provider` (default: the global one, else one made from the
-                environment), `capture_content` (bool, goes before the environment), `mask` (a
-                function of a text of content that returns what is sent instead; called in a
-                thread of its own before spans are sent, and what it fails at or takes more than
+                environment), `destinations` (names, as in `OTEL_TRACES_EXPORTER`, and span
+                exporters; default: what the environment says), `capture_content` (bool, goes before
+                the environment), `mask` (a function of a text of content that returns what is sent
+                instead; called in a thread of its own before spans are sent, and what it fails at
+                or takes more than
                 250 ms for is hidden), `mask_keys` (names whose values are masked), and
                 `hide_components` (types or ids of components whose content is never captured);
                 the last two are added to what the environment says.
@@ -78,7 +91,9 @@ class LangflowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             logger.info("langflow-otel: off, because of %s", variable)
             return
         settings = Settings.from_environment(arguments=kwargs)
-        self._pipeline = pipeline.build(kwargs.get("tracer_provider"), settings)
+        self._pipeline = pipeline.build(
+            kwargs.get("tracer_provider"), settings, _wanted(kwargs.get("destinations"))
+        )
         tracer = self._pipeline.provider.get_tracer(SCOPE, __version__)
         self._tracer = LangflowTracer(
             tracer,
@@ -105,6 +120,24 @@ class LangflowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         if self._pipeline is not None:
             self._pipeline.shutdown()
             self._pipeline = None
+
+
+def _wanted(destinations: Any) -> pipeline.Wanted | None:
+    """Return the argument, if it is a list of names and exporters; else say so once."""
+    if destinations is None:
+        return None
+    listed = [destinations] if isinstance(destinations, str | SpanExporter) else destinations
+    if isinstance(listed, Iterable):
+        listed = list(listed)
+        if all(isinstance(each, str | SpanExporter) for each in listed):
+            return listed
+    wrong(
+        "instrument(destinations=…)",
+        f"a {type(destinations).__name__}",
+        "a list of names and span exporters",
+        "what the environment says",
+    )
+    return None
 
 
 def _is_installed(requirement: str) -> bool:

@@ -1,9 +1,8 @@
 """Environment to TracerProvider: which provider the spans go to, and what it exports to."""
 
 import os
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import entry_points
 
 from opentelemetry import trace
@@ -12,25 +11,30 @@ from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
 from langflow_otel import environment as env
+from langflow_otel.destinations import (
+    DESTINATIONS,
+    LLM_DESTINATIONS,
+    OTLP,
+    destinations_of,
+)
 from langflow_otel.enrich import enrich, stop_enriching
-from langflow_otel.export.content import ContentPolicy
+from langflow_otel.export.account import Room, Statistics
 from langflow_otel.export.destination import DestinationSpanExporter
-from langflow_otel.export.otlp import LangflowOtlpSpanExporter
-from langflow_otel.export.phoenix import PhoenixSpanExporter
+from langflow_otel.export.fan_out import FanOutSpanProcessor
+from langflow_otel.export.gate import Gate
+from langflow_otel.export.sending import ExporterSender
 from langflow_otel.guard import logger
 from langflow_otel.settings import Settings
 
-PHOENIX = "phoenix"
-OTLP = "otlp"
-LANGFLOW_OTLP = "langflow_otlp"
-_OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-_LLM_DESTINATIONS = frozenset({PHOENIX})
 _EXPORTERS = "opentelemetry_traces_exporter"
 # Encoding a batch of 512 spans holds the GIL for 8-10 ms; one of 64 does not.
 _BATCH_SIZE = 64
 _BATCH_DELAY_MS = 500
+_QUEUE_SIZE = 2048
 # OpenInference flattens messages into attributes; the SDK's default of 128 drops the oldest.
 _SPAN_ATTRIBUTES = 10_000
+
+Wanted = Sequence[str | SpanExporter]
 
 
 @dataclass(frozen=True)
@@ -42,16 +46,22 @@ class Pipeline:
         owned: Whether it was made here, and so is ours to shut down.
         captures_content: Whether content is captured at all.
         destinations: The names of the destinations that spans are sent to from here.
+        exporters: The exporters among them that are ours, by name.
     """
 
     provider: trace.TracerProvider
     owned: bool
     captures_content: bool
     destinations: tuple[str, ...]
+    exporters: Mapping[str, DestinationSpanExporter] = field(default_factory=dict)
 
     def late_enrichment(self) -> Callable[[], bool] | None:
         """Return what enriches a provider that is installed later; None where it is there."""
         return None if isinstance(self.provider, TracerProvider) else _enrich_global_provider
+
+    def statistics(self) -> dict[str, Statistics]:
+        """Return what became of the spans so far, by the name of the destination."""
+        return {name: each.account.statistics() for name, each in self.exporters.items()}
 
     def shutdown(self) -> None:
         """Flush and stop the provider, if it was made here."""
@@ -60,21 +70,25 @@ class Pipeline:
             self.provider.shutdown()
 
 
-def build(argument: trace.TracerProvider | None, settings: Settings) -> Pipeline:
+def build(
+    argument: trace.TracerProvider | None, settings: Settings, wanted: Wanted | None = None
+) -> Pipeline:
     """Decide on the provider: the one given, else the global one, else one of our own.
 
     The global provider is not taken where it is the one that Langflow installs for its own
     telemetry, which drops every span but Langflow's. Without any destination in the environment
     the global provider is used whatever it is, so that one installed later gets the spans.
+
+    `wanted` are the destinations, by name or as exporters; by default what the environment says.
     """
-    destinations = destinations_of(os.environ)
+    chosen: Wanted = destinations_of(os.environ) if wanted is None else wanted
     if argument is not None:
-        return _given(argument, _maskable(settings))
+        return _given(argument, _maskable(settings), wanted or ())
     provider = _usable_global_provider()
     if provider is not None:
-        return _adopted(provider, destinations, _maskable(settings))
-    if destinations:
-        return _own(destinations, settings)
+        return _adopted(provider, chosen, _maskable(settings))
+    if chosen:
+        return _own(chosen, settings)
     logger.info(
         "langflow-otel: no destination is set; name one, as OTEL_TRACES_EXPORTER=phoenix, or "
         "install a tracer provider"
@@ -83,18 +97,6 @@ def build(argument: trace.TracerProvider | None, settings: Settings) -> Pipeline
     return Pipeline(
         trace.get_tracer_provider(), owned=False, captures_content=content, destinations=()
     )
-
-
-def destinations_of(environ: Mapping[str, str]) -> list[str]:
-    """Return the destinations named in `environ`, else those whose variables are set there."""
-    named = environ.get("OTEL_TRACES_EXPORTER", "").strip()
-    if named:
-        listed = dict.fromkeys(name.strip() for name in named.split(",") if name.strip())
-        return [name for name in listed if name.lower() != "none"]
-    found = [PHOENIX] if environ.get(env.PHOENIX_COLLECTOR_ENDPOINT, "").strip() else []
-    if any(environ.get(name, "").strip() for name in _OTLP_ENDPOINTS):
-        found.append(OTLP)
-    return found
 
 
 def _maskable(settings: Settings) -> Settings:
@@ -109,101 +111,146 @@ def _maskable(settings: Settings) -> Settings:
     return replace(settings, capture_content=False)
 
 
-def _given(provider: trace.TracerProvider, settings: Settings) -> Pipeline:
-    """Use the provider given as it is: what it exports to is for whoever made it to say."""
+def _given(provider: trace.TracerProvider, settings: Settings, wanted: Wanted) -> Pipeline:
+    """Use the provider given; what it exports to besides `wanted` is for who made it to say."""
     phoenix = _is_phoenix(provider)
+    if isinstance(provider, TracerProvider) and wanted:
+        return _adopted(provider, wanted, settings)
     if isinstance(provider, TracerProvider):
         enrich(provider)
     return Pipeline(
         provider,
         owned=False,
         captures_content=phoenix if settings.capture_content is None else settings.capture_content,
-        destinations=(PHOENIX,) if phoenix else (),
+        destinations=("phoenix",) if phoenix else (),
     )
 
 
-def _adopted(provider: TracerProvider, destinations: list[str], settings: Settings) -> Pipeline:
-    """Use the global provider.
+def _adopted(provider: TracerProvider, wanted: Wanted, settings: Settings) -> Pipeline:
+    """Use a provider that was made elsewhere.
 
     That of `opentelemetry-instrument` has the exporters already. That of an application gets one
-    for Phoenix, where that is wanted and not there.
+    for each LLM destination that is wanted and not there; without content, which its own exporters
+    would get, too, unless content is asked for.
     """
     enrich(provider)
     content = settings.capture_content
-    present = PHOENIX in destinations and (PhoenixSpanExporter.made() or _is_phoenix(provider))
-    # `otlp` is here what OpenTelemetry made of it.
-    others = sorted(set(destinations) - {PHOENIX, LANGFLOW_OTLP})
-    if PHOENIX in destinations and not present:
+    names = [name for name in wanted if isinstance(name, str)]
+    there = [n for n in names if DestinationSpanExporter.made(n)]
+    if _is_phoenix(provider) and "phoenix" not in there:
+        there.append("phoenix")
+    absent = [w for w in wanted if w not in there and (w in LLM_DESTINATIONS or w not in names)]
+    added: dict[str, DestinationSpanExporter] = {}
+    if absent:
+        safe = replace(settings, capture_content=content is True)
+        added = _connect(provider, absent, safe)
         logger.warning(
-            "langflow-otel: phoenix is added to the tracer provider that is installed; without "
-            "content, which that provider's own exporters would get, too (%s=true sends it to "
-            "all of them)",
-            env.OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT,
+            "langflow-otel: %s is added to the tracer provider that is installed; %s",
+            ", ".join(added),
+            "with content, which that provider's own exporters get, too"
+            if content
+            else "without content, which that provider's own exporters would get, too "
+            f"({env.OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT}=true sends it to all of them)",
         )
-        _add(provider, PHOENIX, PhoenixSpanExporter(content=content is True, settings=settings))
-    elif present and content is None and others:
-        logger.warning(
-            "langflow-otel: content goes to phoenix and, through exporters that are not ours, to "
-            "%s as well, unmasked in the spans of models; name langflow_otlp instead of otlp to "
-            "keep it from there",
-            ", ".join(others),
-        )
+    _say_what_else_gets_content(settings, there, names)
+    ours = DestinationSpanExporter.all_made()
+    captured = any(ours[name].sends_content for name in there if name in ours) or (
+        _is_phoenix(provider) and content is not False
+    )
     return Pipeline(
         provider,
         owned=False,
-        captures_content=present if content is None else content,
-        destinations=(PHOENIX,) if PHOENIX in destinations else (),
+        captures_content=captured if content is None else content,
+        destinations=tuple(dict.fromkeys([*there, *added])),
+        exporters={**{name: ours[name] for name in there if name in ours}, **added},
     )
 
 
-def _own(destinations: list[str], settings: Settings) -> Pipeline:
+def _say_what_else_gets_content(
+    settings: Settings, there: Sequence[str], names: Sequence[str]
+) -> None:
+    others = sorted(set(names) - set(DESTINATIONS) | {OTLP} & set(names) - set(there))
+    content = [name for name in there if settings.sends_content(name, by_default=True)]
+    if content and others and settings.capture_content is None:
+        logger.warning(
+            "langflow-otel: content goes to %s and, through exporters that are not ours, to "
+            "%s as well, unmasked in the spans of models; name langflow_otlp instead of otlp to "
+            "keep it from there",
+            ", ".join(content),
+            ", ".join(others),
+        )
+
+
+def _own(wanted: Wanted, settings: Settings) -> Pipeline:
     """Make a provider with an exporter for each destination."""
-    content = settings.capture_content
-    if content is None:
-        content = not _LLM_DESTINATIONS.isdisjoint(destinations)
     resource = Resource.create()
     if str(resource.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: "langflow"}))
     provider = TracerProvider(resource=resource, span_limits=_span_limits())
     enrich(provider)
-    added = []
-    for name, exporter in _exporters(destinations, settings):
-        if _add(provider, name, exporter):
-            added.append(name)
-            shown = content and (name in _LLM_DESTINATIONS or settings.capture_content)
-            logger.info(
-                "langflow-otel: traces go to %s, %s content", name, "with" if shown else "without"
-            )
-    return Pipeline(provider, owned=True, captures_content=content, destinations=tuple(added))
+    added = _connect(provider, wanted, settings)
+    for name, exporter in added.items():
+        shown = "with" if exporter.sends_content else "without"
+        logger.info("langflow-otel: traces go to %s, %s content", name, shown)
+    content = settings.capture_content
+    if content is None:
+        content = any(exporter.sends_content for exporter in added.values())
+    return Pipeline(
+        provider,
+        owned=True,
+        captures_content=content,
+        destinations=tuple(added),
+        exporters=added,
+    )
 
 
-def _own_exporters(settings: Settings) -> dict[str, Callable[[], SpanExporter]]:
-    plain = partial(LangflowOtlpSpanExporter, settings=settings)
-    phoenix = partial(PhoenixSpanExporter, settings=settings)
-    return {PHOENIX: phoenix, OTLP: plain, LANGFLOW_OTLP: plain}
-
-
-def _exporters(destinations: list[str], settings: Settings) -> Iterator[tuple[str, SpanExporter]]:
-    own = _own_exporters(settings)
-    for name in destinations:
+def _connect(
+    provider: TracerProvider, wanted: Wanted, settings: Settings
+) -> dict[str, DestinationSpanExporter]:
+    """Let `provider` send to each that is wanted; return the exporters by their names."""
+    gates: dict[str, Gate] = {}
+    for name, exporter in _exporters(wanted, settings):
         try:
-            make = own.get(name)
-            exporter = make() if make is not None else _named(name, own, settings)
+            gate = Gate(exporter, Room(_queue_size(), settings.queue_bytes), _processor)
+        except ValueError as error:
+            logger.error("langflow-otel: %s is off: OTEL_BSP_* does not fit (%s)", name, error)
+            continue
+        gates[name if name not in gates else f"{name}-{len(gates)}"] = gate
+    if gates:
+        provider.add_span_processor(
+            FanOutSpanProcessor(list(gates.values()), settings.shutdown_timeout)
+        )
+    return {name: gate.exporter for name, gate in gates.items()}
+
+
+def _exporters(
+    wanted: Iterable[str | SpanExporter], settings: Settings
+) -> Iterator[tuple[str, DestinationSpanExporter]]:
+    for each in wanted:
+        name = each if isinstance(each, str) else type(each).__name__
+        try:
+            exporter = _named(each, settings) if isinstance(each, str) else each
+        except ImportError as error:
+            logger.error("langflow-otel: %s is off: %s", name, error)
+            continue
         except Exception as error:  # noqa: BLE001 - a wrong variable must not stop Langflow
             logger.error("langflow-otel: exporter %r cannot be made (%s); it is off", name, error)
             continue
-        if exporter is not None:
-            yield name, exporter
+        if isinstance(exporter, DestinationSpanExporter):
+            yield exporter.name, exporter
+        elif isinstance(exporter, SpanExporter):
+            yield name, _foreign(name, exporter, settings)
 
 
-def _named(name: str, own: Collection[str], settings: Settings) -> SpanExporter | None:
-    """Return the exporter that another package registers as `name`; it gets what OTLP gets."""
+def _named(name: str, settings: Settings) -> SpanExporter | None:
+    """Return the exporter of that name: ours, or one that another package registers."""
+    if name in DESTINATIONS:
+        return DESTINATIONS[name].make(settings=settings)
     found = entry_points(group=_EXPORTERS, name=name)
     if found:
         exporter: SpanExporter = next(iter(found)).load()()
-        policy = ContentPolicy.of(settings, content=settings.capture_content is True)
-        return DestinationSpanExporter(exporter, ai_only=False, content=policy)
-    known = sorted({*entry_points(group=_EXPORTERS).names, *own, "none"})
+        return exporter
+    known = sorted({*entry_points(group=_EXPORTERS).names, *DESTINATIONS, "none"})
     logger.error(
         "langflow-otel: OTEL_TRACES_EXPORTER names %.80r, which is not installed (there are: %s); "
         "nothing is sent there",
@@ -213,24 +260,26 @@ def _named(name: str, own: Collection[str], settings: Settings) -> SpanExporter 
     return None
 
 
-def _add(provider: TracerProvider, name: str, exporter: SpanExporter) -> bool:
-    try:
-        processor = BatchSpanProcessor(
-            exporter,
-            max_export_batch_size=_batch_size(),
-            schedule_delay_millis=_unless_set("OTEL_BSP_SCHEDULE_DELAY", _BATCH_DELAY_MS),
-        )
-    except ValueError as error:
-        logger.error("langflow-otel: %s is off: OTEL_BSP_* does not fit (%s)", name, error)
-        return False
-    provider.add_span_processor(processor)
-    return True
+def _foreign(name: str, exporter: SpanExporter, settings: Settings) -> DestinationSpanExporter:
+    """Return an exporter of somebody else's as a destination, which gets what OTLP gets."""
+    return DestinationSpanExporter(name, ExporterSender(exporter), settings=settings, ai_only=False)
+
+
+def _processor(exporter: SpanExporter) -> BatchSpanProcessor:
+    return BatchSpanProcessor(
+        exporter,
+        max_export_batch_size=_batch_size(),
+        schedule_delay_millis=_unless_set("OTEL_BSP_SCHEDULE_DELAY", _BATCH_DELAY_MS),
+    )
+
+
+def _queue_size() -> int:
+    queue = os.environ.get("OTEL_BSP_MAX_QUEUE_SIZE", "").strip()
+    return int(queue) if queue.isdigit() else _QUEUE_SIZE
 
 
 def _batch_size() -> int | None:
-    queue = os.environ.get("OTEL_BSP_MAX_QUEUE_SIZE", "").strip()
-    size = min(_BATCH_SIZE, int(queue)) if queue.isdigit() else _BATCH_SIZE
-    return _unless_set("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", size)
+    return _unless_set("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", min(_BATCH_SIZE, _queue_size()))
 
 
 def _unless_set(variable: str, default: int) -> int | None:

@@ -8,13 +8,16 @@ from typing import Any
 
 from langflow_otel import environment as env
 from langflow_otel.capture import ALL_CONTENT, Content, SecretNames
-from langflow_otel.guard import warn_once
+from langflow_otel.variables import TRUE, boolean, is_on, one_of, whole_number, wrong
 
 DEFAULT_MAX_VALUE_BYTES = 16 * 1024
+DEFAULT_QUEUE_BYTES = 64 << 20
 _MAX_VALUE_BYTES_RANGE = range(256, 1024 * 1024 + 1)
-_TRUE = frozenset({"true", "1", "yes", "on"})
-_FALSE = frozenset({"false", "0", "no", "off"})
+_QUEUE_BYTES_RANGE = range(1 << 20, (1 << 40) + 1)
+_MILLISECONDS = range(1, 3_600_001)
+DIALECTS = ("openinference", "genai", "both")
 _MODES = {"full": "true", "none": "false"}
+_POLICIES = {"full": True, "none": False}
 _GENAI_CONTENT = {
     "true": True,
     "span_only": True,
@@ -48,6 +51,12 @@ class Settings:
         hide_components: The types and ids of components whose content is never captured.
         names: What tells the names of secrets, those that were added among them.
         mask: Called with every text of content before it is sent, returns what is sent instead.
+        contents: Whether content is sent, by the name of the destination, where that is set.
+        dialect: In which attributes an OTLP destination gets its spans, where that is set:
+            `openinference`, `genai` or `both`.
+        queue_bytes: The most bytes of spans that wait for one destination.
+        export_timeout: Seconds that one batch may take with all its retries.
+        shutdown_timeout: Seconds that sending what is left may take at the end of the process.
         instrument_langchain: Whether OpenInference's LangChain instrumentor is turned on; None
             means "when it is installed and not disabled".
         replace_tracers: Whether Langflow's own tracers of the same vendors are left out.
@@ -61,6 +70,11 @@ class Settings:
     hide_components: tuple[str, ...] = ()
     names: SecretNames = field(default_factory=SecretNames, compare=False)
     mask: Mask | None = None
+    contents: Mapping[str, bool] = field(default_factory=dict)
+    dialect: str | None = None
+    queue_bytes: int = DEFAULT_QUEUE_BYTES
+    export_timeout: float = 30.0
+    shutdown_timeout: float = 5.0
     instrument_langchain: bool | None = None
     replace_tracers: bool = True
 
@@ -68,6 +82,13 @@ class Settings:
     def hides_any(self) -> bool:
         """Whether any kind of content is left out by a switch."""
         return self.content != ALL_CONTENT
+
+    def sends_content(self, destination: str, *, by_default: bool) -> bool:
+        """Tell whether content is sent to `destination`; `by_default` where nothing is set."""
+        if self.capture_content is False:
+            return False
+        wanted = by_default if self.capture_content is None else self.capture_content
+        return self.contents.get(destination, wanted)
 
     @classmethod
     def from_environment(
@@ -87,8 +108,25 @@ class Settings:
             capture_content=_capture_content(environ) if content is None else content,
             content=_content(environ, hides),
             openinference_hides=hides,
-            capture_vectors=_is_on(environ, env.OTEL_PYTHON_LANGFLOW_CAPTURE_VECTORS, False),
-            max_value_bytes=_max_value_bytes(environ),
+            capture_vectors=is_on(environ, env.OTEL_PYTHON_LANGFLOW_CAPTURE_VECTORS, default=False),
+            contents=_contents(environ),
+            dialect=one_of(environ, env.OTEL_PYTHON_LANGFLOW_DIALECT, DIALECTS),
+            max_value_bytes=whole_number(
+                environ,
+                env.OTEL_PYTHON_LANGFLOW_MAX_VALUE_BYTES,
+                _MAX_VALUE_BYTES_RANGE,
+                default=DEFAULT_MAX_VALUE_BYTES,
+            ),
+            queue_bytes=whole_number(
+                environ,
+                env.OTEL_PYTHON_LANGFLOW_QUEUE_MAX_BYTES,
+                _QUEUE_BYTES_RANGE,
+                default=DEFAULT_QUEUE_BYTES,
+            ),
+            export_timeout=_seconds(environ, "OTEL_BSP_EXPORT_TIMEOUT", default=30_000),
+            shutdown_timeout=_seconds(
+                environ, env.OTEL_PYTHON_LANGFLOW_SHUTDOWN_TIMEOUT, default=5_000
+            ),
             hide_components=_listed(
                 environ, env.OTEL_PYTHON_LANGFLOW_HIDE_COMPONENTS, arguments, "hide_components"
             ),
@@ -96,17 +134,17 @@ class Settings:
                 _listed(environ, env.OTEL_PYTHON_LANGFLOW_MASK_KEYS, arguments, "mask_keys")
             ),
             mask=mask,
-            instrument_langchain=_boolean(
+            instrument_langchain=boolean(
                 environ, env.OTEL_PYTHON_LANGFLOW_INSTRUMENT_LANGCHAIN, unusable=None
             ),
-            replace_tracers=_is_on(environ, env.OTEL_PYTHON_LANGFLOW_REPLACE_TRACERS, True),
+            replace_tracers=is_on(environ, env.OTEL_PYTHON_LANGFLOW_REPLACE_TRACERS, default=True),
         )
 
 
 def deactivated_by(environ: Mapping[str, str] = os.environ) -> str | None:
     """Return the name of the variable that turns langflow-otel off, if one does."""
     for name in ("OTEL_SDK_DISABLED", env.LANGFLOW_DEACTIVATE_TRACING):
-        if environ.get(name, "").strip().lower() in _TRUE:
+        if environ.get(name, "").strip().lower() in TRUE:
             return name
     if {"langflow", "*"} & disabled_instrumentations(environ):
         return "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
@@ -124,20 +162,20 @@ def _capture_content(environ: Mapping[str, str]) -> bool | None:
     if ours:
         mode = _MODES.get(ours.lower(), ours)
         name = env.OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT
-        return _boolean({name: mode}, name, unusable=False)
+        return boolean({name: mode}, name, unusable=False)
     name = env.GENAI_CAPTURE_MESSAGE_CONTENT
     value = environ.get(name, "").strip()
     if not value:
         return None
     if value.lower() in _GENAI_CONTENT:
         return _GENAI_CONTENT[value.lower()]
-    _wrong(name, value, "NO_CONTENT, SPAN_ONLY, EVENT_ONLY, SPAN_AND_EVENT", "no content")
+    wrong(name, value, "NO_CONTENT, SPAN_ONLY, EVENT_ONLY, SPAN_AND_EVENT", "no content")
     return False
 
 
 def _content(environ: Mapping[str, str], hides: frozenset[str]) -> Content:
     def wanted(name: str) -> bool:
-        return _boolean(environ, name, unusable=False) is not False
+        return boolean(environ, name, unusable=False) is not False
 
     return Content(
         inputs=wanted(env.OTEL_PYTHON_LANGFLOW_CAPTURE_INPUTS) and not hides & _INPUT_OPTIONS,
@@ -154,7 +192,7 @@ def _openinference_hides(environ: Mapping[str, str]) -> frozenset[str]:
     return frozenset(
         name.removeprefix(_OPENINFERENCE).lower()
         for name in environ
-        if name.startswith(f"{_OPENINFERENCE}HIDE_") and _boolean(environ, name, unusable=True)
+        if name.startswith(f"{_OPENINFERENCE}HIDE_") and boolean(environ, name, unusable=True)
     )
 
 
@@ -164,7 +202,7 @@ def _listed(
     """Return what the variable and the argument list, together."""
     value = environ.get(variable, "")
     if ";" in value:
-        _wrong(variable, value, "names, comma-separated", "it as it stands")
+        wrong(variable, value, "names, comma-separated", "it as it stands")
     given = _argument(arguments, name, Iterable, unusable=()) or ()
     listed = [*value.split(","), *([given] if isinstance(given, str) else given)]
     return tuple(dict.fromkeys(str(item).strip() for item in listed if str(item).strip()))
@@ -175,7 +213,7 @@ def _argument(arguments: Mapping[str, Any], name: str, kind: Any, *, unusable: A
     if value is None or isinstance(value, kind):
         return value
     given = f"a {type(value).__name__}"
-    _wrong(f"instrument({name}=…)", given, _KINDS[kind], _SAFE[name])
+    wrong(f"instrument({name}=…)", given, _KINDS[kind], _SAFE[name])
     return unusable
 
 
@@ -192,37 +230,16 @@ _SAFE = {
 }
 
 
-def _max_value_bytes(environ: Mapping[str, str]) -> int:
-    name = env.OTEL_PYTHON_LANGFLOW_MAX_VALUE_BYTES
-    value = environ.get(name, "").strip()
-    if not value:
-        return DEFAULT_MAX_VALUE_BYTES
-    if value.isascii() and value.isdigit() and int(value[:12]) in _MAX_VALUE_BYTES_RANGE:
-        return int(value)
-    low, high = _MAX_VALUE_BYTES_RANGE[0], _MAX_VALUE_BYTES_RANGE[-1]
-    _wrong(name, value, f"a whole number from {low} to {high}", str(DEFAULT_MAX_VALUE_BYTES))
-    return DEFAULT_MAX_VALUE_BYTES
+def _contents(environ: Mapping[str, str]) -> dict[str, bool]:
+    prefix = env.OTEL_PYTHON_LANGFLOW_CONTENT_
+    contents = {}
+    for name in environ:
+        if name.startswith(prefix) and (value := environ[name].strip()):
+            if value.lower() not in _POLICIES:
+                wrong(name, value, "full, none", "none")
+            contents[name.removeprefix(prefix).lower()] = _POLICIES.get(value.lower(), False)
+    return contents
 
 
-def _boolean(environ: Mapping[str, str], name: str, *, unusable: bool | None) -> bool | None:
-    value = environ.get(name, "").strip()
-    if not value:
-        return None
-    if value.lower() in _TRUE:
-        return True
-    if value.lower() in _FALSE:
-        return False
-    _wrong(name, value, "true, false", "the default" if unusable is None else str(unusable).lower())
-    return unusable
-
-
-def _is_on(environ: Mapping[str, str], name: str, default: bool) -> bool:  # noqa: FBT001
-    value = _boolean(environ, name, unusable=None)
-    return default if value is None else value
-
-
-def _wrong(name: str, value: str, allowed: str, used: str) -> None:
-    # An exporter reads the environment, too.
-    warn_once(
-        "langflow-otel: %s=%.80r is not allowed (allowed: %s); using %s", name, value, allowed, used
-    )
+def _seconds(environ: Mapping[str, str], name: str, *, default: int) -> float:
+    return whole_number(environ, name, _MILLISECONDS, default=default) / 1000

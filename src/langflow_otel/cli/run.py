@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from langflow_otel import environment as env
-from langflow_otel.pipeline import LANGFLOW_OTLP, OTLP, destinations_of
+from langflow_otel.destinations import LANGFLOW_OTLP, OTLP, destinations_of
 from langflow_otel.settings import disabled_instrumentations
 
 _LAUNCHER = "opentelemetry-instrument"

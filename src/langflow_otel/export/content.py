@@ -17,6 +17,7 @@ from langflow_otel.capture.secrets import known_secrets
 from langflow_otel.capture.shapes import MASK
 from langflow_otel.enrich import SCOPE, is_ai_scope
 from langflow_otel.export.mask import GuardedMask
+from langflow_otel.export.translate import clone
 from langflow_otel.settings import Mask, Settings
 
 Attributes = Mapping[str, Any]
@@ -67,7 +68,11 @@ class ContentPolicy:
 
     def shown(self, span: ReadableSpan) -> Shown:
         """Return what is sent of `span`."""
-        attributes = dict(span.attributes or {})
+        attributes = {
+            name: value
+            for name, value in (span.attributes or {}).items()
+            if not name.startswith(names.INTERNAL_PREFIXES)
+        }
         content = NO_CONTENT if attributes.get(names.CONTENT_HIDDEN) else self._content
         view = self._view(span, content)
         status = span.status
@@ -178,6 +183,29 @@ def without_content(attributes: Attributes, content: Content, *, ai: bool) -> di
         if name.startswith(told)
         or (name != names.URL_QUERY and not name.startswith(names.CONTENT_PREFIXES))
     }
+
+
+def shed(span: ReadableSpan) -> ReadableSpan:
+    """Return `span` without any content, marked as having had some; cheap, nothing is masked."""
+    ai = is_ai_scope(span.instrumentation_scope)
+    attributes = span.attributes or {}
+    internal = {n: v for n, v in attributes.items() if n.startswith(names.INTERNAL_PREFIXES)}
+    status = span.status
+    if status.description:
+        status = Status(status.status_code, str(attributes.get(names.ERROR_TYPE, "error")))
+    return clone(
+        span,
+        attributes={
+            **without_content(attributes, NO_CONTENT, ai=ai),
+            **internal,
+            names.CONTENT_SHED: True,
+        },
+        events=[
+            Event(e.name, without_content(e.attributes or {}, NO_CONTENT, ai=ai), e.timestamp)
+            for e in span.events
+        ],
+        status=status,
+    )
 
 
 @lru_cache(maxsize=64)

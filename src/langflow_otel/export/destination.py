@@ -1,83 +1,186 @@
-"""What every destination does with a batch: select, re-root, translate, send."""
+"""What every destination does with a batch: select, re-root, translate, send, account."""
 
+import atexit
+import threading
+import time
+import weakref
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
-from opentelemetry.trace import SpanContext
+from opentelemetry.trace import Link, SpanContext
 
 from langflow_otel import attributes as names
 from langflow_otel.enrich import is_ai_scope
+from langflow_otel.export.account import Account
 from langflow_otel.export.content import ContentPolicy
+from langflow_otel.export.resilient import ResilientSender
+from langflow_otel.export.sending import Sender
+from langflow_otel.export.translate import clone
+from langflow_otel.guard import safely
+from langflow_otel.settings import Settings
 
 
 class DestinationSpanExporter(SpanExporter):
-    """A span exporter that sends to another one what its destination is meant to have.
+    """A span exporter that sends to one backend what that is meant to have, in its own terms.
+
+    Each is registered as an `opentelemetry_traces_exporter`, so that `OTEL_TRACES_EXPORTER` selects
+    it by its name; with nothing but the environment it is complete.
 
     Args:
-        exporter: The exporter that sends.
+        name: The destination's name.
+        sender: Makes one attempt to send.
+        settings: How langflow-otel behaves.
         ai_only: Send AI spans only, and make them whole traces of their own (see `reroot`).
-        content: What content is sent, and how it is masked.
+        content: Whether content is sent. Default: what `settings` say for this destination.
+        credentials: The variables to look at where the backend refuses the credentials.
+        max_items: The most items in one request.
+        max_bytes: The most bytes in one request, about; a larger item goes alone.
+
+    Attributes:
+        account: What became of the spans.
     """
 
-    def __init__(self, exporter: SpanExporter, *, ai_only: bool, content: ContentPolicy) -> None:
+    #: Prefixes of those internal attributes that `translate` is given.
+    keeps: ClassVar[tuple[str, ...]] = ()
+
+    _made: ClassVar["weakref.WeakSet[DestinationSpanExporter]"] = weakref.WeakSet()
+
+    def __init__(
+        self,
+        name: str,
+        sender: Sender,
+        *,
+        settings: Settings,
+        ai_only: bool = True,
+        content: bool | None = None,
+        credentials: str = "",
+        max_items: int = 512,
+        max_bytes: int = 8 << 20,
+    ) -> None:
         """See the class."""
-        self._exporter = exporter
+        self.name = name
+        self.account = Account(name)
+        #: Whether a gate before this notes what is accepted.
+        self.gated = False
+        if content is None:
+            content = settings.sends_content(name, by_default=ai_only)
+        self.sends_content = content
         self._ai_only = ai_only
-        self._content = content
+        self._content = ContentPolicy.of(settings, content=content)
+        self._resilient = ResilientSender(
+            sender,
+            self.account,
+            max_items=max_items,
+            max_bytes=max_bytes,
+            credentials=credentials,
+            budget=settings.export_timeout,
+        )
+        self._shutdown_timeout = settings.shutdown_timeout
+        self._lock = threading.Lock()
+        self._made.add(self)
+        # The SDK's processor waits up to 30 seconds at exit for each exporter that does not hurry.
+        # Registered after the provider's own, and so called before it.
+        atexit.register(_hurry_at_exit, weakref.ref(self))
+
+    @classmethod
+    def made(cls, name: str) -> bool:
+        """Tell whether there is an exporter for the destination `name` in this process."""
+        return any(exporter.name == name for exporter in DestinationSpanExporter._made)
+
+    @classmethod
+    def all_made(cls) -> dict[str, "DestinationSpanExporter"]:
+        """Return the exporters in this process by their names."""
+        return {exporter.name: exporter for exporter in DestinationSpanExporter._made}
+
+    def selects(self, span: ReadableSpan) -> bool:
+        """Tell whether this destination is meant to have `span`."""
+        return not self._ai_only or is_ai_scope(span.instrumentation_scope)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send those of `spans` that this destination is meant to have."""
-        self._content.begin_batch()
-        selected = [self._translated(span) for span in spans if self._selects(span)]
-        return self._exporter.export(selected) if selected else SpanExportResult.SUCCESS
+        """Send those of `spans` that this destination is meant to have.
+
+        SUCCESS means that the backend took every one. What became of each is in `account`.
+        """
+        with self._lock:
+            started = time.monotonic()
+            selected = [span for span in spans if self.selects(span)]
+            if not self.gated:
+                self.account.add("accepted", len(selected))
+            self._content.begin_batch()
+            items = [item for span in selected if (item := self._item(span)) is not None]
+            taken = not items or self._resilient.deliver(items)
+            self.account.took(time.monotonic() - started)
+            self.account.tell()
+        whole = taken and len(items) == len(selected)
+        return SpanExportResult.SUCCESS if whole else SpanExportResult.FAILURE
+
+    def hurry(self, seconds: float) -> None:
+        """Give up after `seconds` what is not sent by then: the process is about to end."""
+        self._resilient.hurry(seconds)
 
     def shutdown(self) -> None:
-        """Shut the sending exporter down."""
-        self._exporter.shutdown()
+        """Close the connections."""
+        self._made.discard(self)
+        self._resilient.close()
+        self.account.tell(at_last=True)
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Flush the sending exporter."""
-        return self._exporter.force_flush(timeout_millis)
+        """Return True: nothing is held back here."""
+        return True
+
+    def renew(self) -> None:
+        """Start anew in a forked process: no other thread of it is there to let go of a lock."""
+        self._lock = threading.Lock()
+        self._resilient.renew()
+        self.account.renew()
 
     def resource(self, resource: Resource) -> Resource:
         """Return the resource to send instead of `resource`."""
         return resource
 
-    def _selects(self, span: ReadableSpan) -> bool:
-        return not self._ai_only or is_ai_scope(span.instrumentation_scope)
+    def translate(self, span: ReadableSpan) -> Any:
+        """Return `span`, selected and with its content settled, in the backend's terms.
 
-    def _translated(self, span: ReadableSpan) -> ReadableSpan:
+        Called in the exporting thread.
+        """
+        return span
+
+    @property
+    def circuit(self) -> str:
+        """`closed`, `open` (nothing is tried for a while) or `half_open`."""
+        return self._resilient.circuit
+
+    def _item(self, span: ReadableSpan) -> Any:
+        item = safely(self._translated, span)
+        if item is None:
+            self.account.drop("untranslatable")
+        return item
+
+    def _translated(self, span: ReadableSpan) -> Any:
         shown = self._content.shown(span)
-        mark = shown.attributes.pop(names.EXPORT_PARENT, None)
-        return ReadableSpan(
-            name=shown.name,
-            context=span.get_span_context(),
-            parent=reroot(span, mark) if self._ai_only else span.parent,
-            resource=self.resource(span.resource),
-            attributes=shown.attributes,
-            events=shown.events,
-            links=shown.links,
-            kind=span.kind,
-            status=shown.status,
-            start_time=span.start_time,
-            end_time=span.end_time,
-            instrumentation_scope=span.instrumentation_scope,
+        internal = span.attributes or {}
+        kept = {n: v for n, v in internal.items() if self.keeps and n.startswith(self.keeps)}
+        mark = internal.get(names.EXPORT_PARENT)
+        parent, links = span.parent, list(shown.links)
+        if self._ai_only:
+            parent = reroot(span, mark)
+            if span.parent is not None and parent is None:
+                links.append(Link(span.parent))
+        return self.translate(
+            clone(
+                span,
+                name=shown.name,
+                parent=parent,
+                resource=self.resource(span.resource),
+                attributes={**shown.attributes, **kept},
+                events=shown.events,
+                links=links,
+                status=shown.status,
+            )
         )
-
-
-class NullSpanExporter(SpanExporter):
-    """Sends nothing, and says that it failed to: for a destination whose address is wrong."""
-
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Return FAILURE."""
-        return SpanExportResult.FAILURE
-
-    def force_flush(self, timeout_millis: int = 30000) -> bool:
-        """Return True: nothing is held back here."""
-        return True
 
 
 def reroot(span: ReadableSpan, mark: Any) -> SpanContext | None:
@@ -97,3 +200,9 @@ def reroot(span: ReadableSpan, mark: Any) -> SpanContext | None:
         trace_flags=span.parent.trace_flags,
         trace_state=span.parent.trace_state,
     )
+
+
+def _hurry_at_exit(reference: "weakref.ref[DestinationSpanExporter]") -> None:
+    exporter = reference()
+    if exporter is not None:
+        exporter.hurry(exporter._shutdown_timeout)

@@ -5,18 +5,20 @@ inputs nor outputs. The SDK's own `otlp` exporter sends what it is given.
 """
 
 import importlib
+import importlib.util
 import os
 
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.trace.export import SpanExporter
-
-from langflow_otel.export.content import ContentPolicy
 from langflow_otel.export.destination import DestinationSpanExporter
-from langflow_otel.guard import logger
+from langflow_otel.export.http import plain_otlp_sender
+from langflow_otel.export.sending import ExporterSender, Sender
+from langflow_otel.guard import warn_once
 from langflow_otel.settings import Mask, Settings
 
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
-_GRPC = "opentelemetry.exporter.otlp.proto.grpc.trace_exporter"
+_HTTP, _GRPC = "http/protobuf", "grpc"
+_GRPC_EXPORTER = "opentelemetry.exporter.otlp.proto.grpc.trace_exporter"
+# A gRPC server takes 4 MiB in one message unless it is told otherwise.
+_GRPC_BYTES, _HTTP_BYTES = 3 << 20, 8 << 20
 
 
 class LangflowOtlpSpanExporter(DestinationSpanExporter):
@@ -26,7 +28,8 @@ class LangflowOtlpSpanExporter(DestinationSpanExporter):
 
     Args:
         content: Whether inputs, outputs, messages and error texts are sent too. Default: only
-            where `OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT` is `true`.
+            where `OTEL_PYTHON_LANGFLOW_CONTENT_OTLP` is `full`, or
+            `OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT` is `true`.
         mask: Called with every text of content; returns what is sent instead.
         settings: Instead of what the environment and `mask` say.
     """
@@ -39,26 +42,42 @@ class LangflowOtlpSpanExporter(DestinationSpanExporter):
         settings: Settings | None = None,
     ) -> None:
         """See the class."""
-        settings = settings or Settings.from_environment(arguments={"mask": mask})
-        if content is None:
-            content = settings.capture_content is True
-        policy = ContentPolicy.of(settings, content=content)
-        super().__init__(_exporter(), ai_only=False, content=policy)
-
-
-def _exporter() -> SpanExporter:
-    """Return the exporter for the protocol that is set: HTTP unless gRPC is, and is installed."""
-    protocol = next((os.environ[name] for name in _PROTOCOLS if os.environ.get(name)), "")
-    if protocol.strip().lower() != "grpc":
-        return OTLPSpanExporter()
-    try:
-        module = importlib.import_module(_GRPC)
-    except ImportError:
-        logger.warning(
-            "langflow-otel: OTLP over gRPC is asked for (%s) and not installed; using "
-            "http/protobuf, usually on port 4318",
-            " or ".join(_PROTOCOLS),
+        protocol = _protocol()
+        super().__init__(
+            "otlp",
+            _grpc_sender() if protocol == _GRPC else plain_otlp_sender(),
+            settings=settings or Settings.from_environment(arguments={"mask": mask}),
+            ai_only=False,
+            content=content,
+            credentials="OTEL_EXPORTER_OTLP_HEADERS",
+            max_bytes=_GRPC_BYTES if protocol == _GRPC else _HTTP_BYTES,
         )
-        return OTLPSpanExporter()
-    exporter: SpanExporter = module.OTLPSpanExporter()
-    return exporter
+
+
+def _protocol() -> str:
+    """Return the protocol that is set: HTTP unless gRPC is, and is installed."""
+    name = next((name for name in _PROTOCOLS if os.environ.get(name, "").strip()), None)
+    protocol = os.environ[name].strip().lower() if name else _HTTP
+    if name is not None and protocol not in {_HTTP, _GRPC}:
+        warn_once(
+            "langflow-otel: %s=%.80r is not allowed (allowed: %s, %s); using %s",
+            name,
+            protocol,
+            _HTTP,
+            _GRPC,
+            _HTTP,
+        )
+        return _HTTP
+    if protocol == _GRPC and importlib.util.find_spec(_GRPC_EXPORTER.rpartition(".")[0]) is None:
+        warn_once(
+            "langflow-otel: OTLP over gRPC is asked for (%s) and not installed (pip install "
+            "opentelemetry-exporter-otlp-proto-grpc); using %s, usually on port 4318",
+            name,
+            _HTTP,
+        )
+        return _HTTP
+    return protocol
+
+
+def _grpc_sender() -> Sender:
+    return ExporterSender(importlib.import_module(_GRPC_EXPORTER).OTLPSpanExporter())

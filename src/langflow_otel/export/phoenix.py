@@ -4,29 +4,25 @@ Phoenix takes protobuf on `/v1/traces`, a bearer token, and the project as a res
 (Phoenix 20.26, `phoenix.server.api.routers.v1.traces`; variables as `arize-phoenix-otel` reads).
 """
 
-import logging
 import os
 import re
-import weakref
 from collections.abc import Mapping
-from typing import ClassVar
 from urllib.parse import urlsplit
 
 from openinference.semconv.resource import ResourceAttributes
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-from opentelemetry.sdk.trace.export import SpanExporter
 from opentelemetry.util.re import parse_env_headers
 
 from langflow_otel import environment as env
-from langflow_otel.export.content import ContentPolicy
-from langflow_otel.export.destination import DestinationSpanExporter, NullSpanExporter
-from langflow_otel.export.http import session
+from langflow_otel.export.destination import DestinationSpanExporter
+from langflow_otel.export.http import otlp_sender
+from langflow_otel.export.sending import NO_SENDER
+from langflow_otel.guard import logger
 from langflow_otel.settings import Mask, Settings
 
-logger = logging.getLogger("langflow_otel")
-
 DEFAULT_ENDPOINT = "http://localhost:6006"
+# Where Langflow's own tracer sends with nothing but a key.
+_CLOUD_ENDPOINT = "https://app.phoenix.arize.com"
 _DEFAULT_PROJECT = "langflow"
 _TRACES_PATH = "/v1/traces"
 _GRPC_PORT = 4317
@@ -39,19 +35,19 @@ class PhoenixSpanExporter(DestinationSpanExporter):
 
     Args:
         endpoint: Where Phoenix is, with or without `/v1/traces`. Default:
-            `PHOENIX_COLLECTOR_ENDPOINT`, else `http://localhost:6006`.
+            `PHOENIX_COLLECTOR_ENDPOINT`, else Phoenix's cloud where there is an API key, else
+            `http://localhost:6006`.
         api_key: Default: `PHOENIX_API_KEY`.
         headers: More headers. Default: `PHOENIX_CLIENT_HEADERS`.
         content: Whether content is sent. Default: unless
-            `OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT` is `false`.
+            `OTEL_PYTHON_LANGFLOW_CONTENT_PHOENIX` or `OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT` says
+            no.
         project_name: Default: `PHOENIX_PROJECT_NAME`, else the resource's service name, else
             `langflow`. A resource that names a project itself (`openinference.project.name`)
             keeps it.
         mask: Called with every text of content; returns what is sent instead.
         settings: Instead of what the environment and `mask` say.
     """
-
-    _made: ClassVar["weakref.WeakSet[PhoenixSpanExporter]"] = weakref.WeakSet()
 
     def __init__(
         self,
@@ -65,26 +61,21 @@ class PhoenixSpanExporter(DestinationSpanExporter):
         settings: Settings | None = None,
     ) -> None:
         """See the class."""
-        address = traces_endpoint(endpoint or os.environ.get(env.PHOENIX_COLLECTOR_ENDPOINT))
-        exporter = _exporter(address, _headers(api_key, headers))
-        settings = settings or Settings.from_environment(arguments={"mask": mask})
-        if content is None:
-            content = settings.capture_content is not False
-        policy = ContentPolicy.of(settings, content=content)
-        super().__init__(exporter, ai_only=True, content=policy)
+        told = _headers(api_key, headers)
+        address = traces_endpoint(
+            endpoint
+            or os.environ.get(env.PHOENIX_COLLECTOR_ENDPOINT)
+            or (_CLOUD_ENDPOINT if "authorization" in told else None)
+        )
+        super().__init__(
+            "phoenix",
+            otlp_sender(address, told) if address else NO_SENDER,
+            settings=settings or Settings.from_environment(arguments={"mask": mask}),
+            content=content,
+            credentials=env.PHOENIX_API_KEY,
+        )
         self._project = project_name or os.environ.get(env.PHOENIX_PROJECT_NAME, "").strip()
         self._resources: tuple[Resource | None, Resource] = (None, Resource({}))
-        self._made.add(self)
-
-    @classmethod
-    def made(cls) -> bool:
-        """Tell whether there is an exporter of this kind: `opentelemetry-instrument` makes one."""
-        return len(cls._made) > 0
-
-    def shutdown(self) -> None:
-        """Shut the sending exporter down."""
-        self._made.discard(self)
-        super().shutdown()
 
     def resource(self, resource: Resource) -> Resource:
         """Return `resource` with the project in it."""
@@ -101,12 +92,6 @@ class PhoenixSpanExporter(DestinationSpanExporter):
         named = service if not service.startswith("unknown_service") else ""
         project = self._project or named or _DEFAULT_PROJECT
         return resource.merge(Resource({ResourceAttributes.PROJECT_NAME: project}))
-
-
-def _exporter(address: str | None, headers: Mapping[str, str]) -> SpanExporter:
-    if address is None:
-        return NullSpanExporter()
-    return OTLPSpanExporter(endpoint=address, session=session(headers))
 
 
 def traces_endpoint(endpoint: str | None) -> str | None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from langflow_otel.spans.component import Component
 
 DEFAULT_FLOW_NAME = "Langflow flow"
+_IDENTITY = (names.FLOW_ID, names.FLOW_NAME, names.RUN_ID)
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,10 @@ class FlowSpan(ActiveSpan):
         )
         self._chat_input: Captured | None = None
         self._chat_output: Captured | None = None
+        outer = run_context.current_flow()
+        self._outermost: FlowSpan = outer._outermost if outer is not None else self  # noqa: SLF001
         self._known = flow.attributes()
+        self._tell_identity()
         self._inputs: dict[str, tuple[str, Captured]] = {}
         self._outputs: dict[str, tuple[str, Captured]] = {}
 
@@ -69,8 +73,18 @@ class FlowSpan(ActiveSpan):
             return
         late = {n: value for n, value in flow.attributes().items() if n not in self._known}
         self.span.set_attributes(late)
+        self._known = {**self._known, **late}
+        self._tell_identity()
         if names.FLOW_NAME in late:
             self.span.update_name(late[names.FLOW_NAME])
+
+    def _tell_identity(self) -> None:
+        name = self._outermost._known.get(names.FLOW_NAME)  # noqa: SLF001
+        known = {n: self._known[n] for n in _IDENTITY if n in self._known}
+        #: What every span of the run carries, by attribute name.
+        self.identity = known if name is None else {**known, names.TRACE_NAME: name}
+        if self.recording and name is not None:
+            self.span.set_attribute(names.TRACE_NAME, name)
 
     def note(self, component: "Component", output: Captured) -> None:
         """Remember what came out of a component at one of the flow's ends."""

@@ -1,0 +1,168 @@
+"""What is let into the queue of a destination, and how the queue is emptied within a time."""
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import StatusCode
+
+from langflow_otel import attributes as names
+from langflow_otel.export.account import QUEUE_FULL, SHUTDOWN, Room
+from langflow_otel.export.content import shed
+from langflow_otel.export.destination import DestinationSpanExporter
+from langflow_otel.export.size import size_of
+from langflow_otel.guard import safely
+
+MakeProcessor = Callable[[SpanExporter], BatchSpanProcessor]
+# The shares of the queue, in percent, that are open to spans with their content and to spans at
+# all. The rest is for roots and errors.
+_WITH_CONTENT, _ANY, _ALL = 80, 90, 100
+
+
+class Gate:
+    """The way into a destination's queue, which is a `BatchSpanProcessor`.
+
+    That bounds spans and not bytes, and when it is full it drops the oldest and says nothing.
+    So here what does not fit is turned away before: first the content of spans, then spans, and
+    last the roots of traces and what failed.
+
+    Args:
+        exporter: The destination.
+        room: How much may be in the queue or on its way at a time.
+        make: Makes the processor around an exporter; its queue must hold `room.items` spans.
+
+    Raises:
+        ValueError: The processor does not take its settings.
+    """
+
+    def __init__(self, exporter: DestinationSpanExporter, room: Room, make: MakeProcessor) -> None:
+        """See the class."""
+        self.exporter = exporter
+        exporter.gated = True
+        self._full = room
+        self._room = {share: _share(room, share) for share in (_WITH_CONTENT, _ANY, _ALL)}
+        self._held: dict[int, int] = {}
+        self._open = True
+        self._processor = make(_ReleasingSpanExporter(exporter, self._release))
+        self._background = _Background()
+
+    @property
+    def room(self) -> Room:
+        """How much may be in the queue or on its way at a time."""
+        return self._full
+
+    def offer(self, span: ReadableSpan, size: int) -> None:
+        """Let `span`, of `size` bytes, into the queue, if it is for this destination and fits."""
+        account = self.exporter.account
+        if not self.exporter.selects(span):
+            return
+        if not self._open:
+            account.refuse(SHUTDOWN)
+            return
+        important = _is_important(span)
+        reason = account.admit(size, self._room[_ANY if important else _WITH_CONTENT])
+        if reason is not None:
+            bare = shed(span)
+            bare_size = size_of(bare)
+            # Where the number of spans is what is short, its content is no use to anybody.
+            lighter = bare_size < size and reason != QUEUE_FULL
+            span, size = (bare, bare_size) if lighter else (span, size)
+            reason = account.admit(size, self._room[_ALL if important else _ANY])
+            if reason is not None:
+                account.refuse(reason)
+                return
+            if lighter:
+                account.add("without_content")
+        self._held[id(span)] = size
+        self._processor.on_end(span)
+
+    def flush(self) -> threading.Event:
+        """Begin to send all that is in the queue; return what is set when that is done."""
+        return self._background.call(self._processor.force_flush)
+
+    def close(self, seconds: float) -> threading.Event:
+        """Begin to send what is in the queue and stop; return what is set when that is done.
+
+        What is not sent after `seconds` is given up.
+        """
+        self._open = False
+        self.exporter.hurry(seconds)
+        return self._background.call(self._processor.shutdown)
+
+    def closed(self) -> None:
+        """Say that the time for `close` is over."""
+        self.exporter.account.abandon()
+        self.exporter.account.tell(at_last=True)
+
+    def renew(self) -> None:
+        """Start anew in a forked process, where the processor's queue is empty."""
+        self._held = {}
+        self.exporter.renew()
+        self._background = _Background()
+
+    def _release(self, spans: Sequence[ReadableSpan]) -> None:
+        sizes = [self._held.pop(id(span), 0) for span in spans]
+        self.exporter.account.release(len(spans), sum(sizes))
+
+
+class _ReleasingSpanExporter(SpanExporter):
+    """Says, after each batch, that its spans have left the queue."""
+
+    def __init__(
+        self, exporter: SpanExporter, release: Callable[[Sequence[ReadableSpan]], None]
+    ) -> None:
+        self._exporter = exporter
+        self._release = release
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        try:
+            return self._exporter.export(spans)
+        finally:
+            self._release(spans)
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30000) -> bool:
+        return self._exporter.force_flush(timeout_millis)
+
+
+class _Background:
+    """Calls what may hang, so that who asks for it can stop waiting.
+
+    The thread is there from the start: none can be started any more when the interpreter exits.
+    """
+
+    def __init__(self) -> None:
+        self._calls: queue.SimpleQueue[tuple[Callable[[], object], threading.Event]]
+        self._calls = queue.SimpleQueue()
+        threading.Thread(target=self._run, name="langflow-otel-flush", daemon=True).start()
+
+    def call(self, function: Callable[[], object]) -> threading.Event:
+        done = threading.Event()
+        self._calls.put((function, done))
+        return done
+
+    def _run(self) -> None:
+        while True:
+            function, done = self._calls.get()
+            safely(function)
+            done.set()
+
+
+def _is_important(span: ReadableSpan) -> bool:
+    """Tell whether `span` is the root of what a destination gets, or tells of an error."""
+    parent = span.parent
+    return (
+        parent is None
+        or parent.is_remote
+        or span.status.status_code is StatusCode.ERROR
+        or (span.attributes or {}).get(names.EXPORT_PARENT) == ""
+    )
+
+
+def _share(room: Room, percent: int) -> Room:
+    # One span fits into every queue, however small.
+    return Room(max(1, room.items * percent // 100), room.bytes * percent // 100)
