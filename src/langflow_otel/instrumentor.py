@@ -10,7 +10,7 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
 from opentelemetry.sdk.trace.export import SpanExporter
 from opentelemetry.trace import TracerProvider
 
-from langflow_otel import pipeline, seams
+from langflow_otel import metrics, pipeline, seams
 from langflow_otel.capture import NO_CONTENT, Capture, HiddenComponents
 from langflow_otel.enrich import SCOPE
 from langflow_otel.export.account import Statistics
@@ -94,6 +94,7 @@ class LangflowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         self._pipeline = pipeline.build(
             kwargs.get("tracer_provider"), settings, _wanted(kwargs.get("destinations"))
         )
+        metrics.observe(self._pipeline.statistics)
         tracer = self._pipeline.provider.get_tracer(SCOPE, __version__)
         self._tracer = LangflowTracer(
             tracer,
@@ -119,6 +120,7 @@ class LangflowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             self._patches = None
         if self._pipeline is not None:
             self._pipeline.shutdown()
+            metrics.stop_observing()
             self._pipeline = None
 
 

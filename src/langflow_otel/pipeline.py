@@ -136,7 +136,12 @@ def _adopted(provider: TracerProvider, wanted: Wanted, settings: Settings) -> Pi
     enrich(provider)
     content = settings.capture_content
     names = [name for name in wanted if isinstance(name, str)]
-    there = [n for n in names if DestinationSpanExporter.made(n)]
+    # `otlp` is here what OpenTelemetry made of it; ours has that name for itself.
+    there = [
+        _own_name(name)
+        for name in names
+        if name != OTLP and DestinationSpanExporter.made(_own_name(name))
+    ]
     if _is_phoenix(provider) and "phoenix" not in there:
         there.append("phoenix")
     absent = [w for w in wanted if w not in there and (w in LLM_DESTINATIONS or w not in names)]
@@ -166,10 +171,14 @@ def _adopted(provider: TracerProvider, wanted: Wanted, settings: Settings) -> Pi
     )
 
 
+def _own_name(name: str) -> str:
+    return OTLP if name == LANGFLOW_OTLP else name
+
+
 def _say_what_else_gets_content(
     settings: Settings, there: Sequence[str], names: Sequence[str]
 ) -> None:
-    others = sorted(set(names) - set(DESTINATIONS) | {OTLP} & set(names) - set(there))
+    others = sorted(name for name in names if name == OTLP or name not in DESTINATIONS)
     content = [name for name in there if settings.sends_content(name, by_default=True)]
     if content and others and settings.capture_content is None:
         logger.warning(

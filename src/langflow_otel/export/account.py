@@ -81,6 +81,7 @@ class Account:
         self._numbers: Counter[str] = Counter()
         self._refused: Counter[str] = Counter()
         self._dropped: Counter[str] = Counter()
+        self._details: dict[str, str] = {}
         self._seconds = 0.0
         self._told = 0
         self._next_line = 0.0
@@ -111,11 +112,15 @@ class Account:
         with self._lock:
             self._refused[reason] += 1
 
-    def drop(self, reason: str, items: int = 1) -> None:
-        """Note spans that were let in, and that the backend will not get."""
+    def drop(self, reason: str, items: int = 1, detail: str = "") -> None:
+        """Note spans that were let in, and that the backend will not get.
+
+        `detail` says more for the log, as `HTTP 503`.
+        """
         with self._lock:
             if not self._closed:
                 self._dropped[reason] += items
+                self._details[reason] = detail or self._details.get(reason, "")
 
     def add(self, number: str, amount: int = 1) -> None:
         """Add to one of the plain numbers of `Statistics`."""
@@ -160,5 +165,9 @@ class Account:
             "langflow-otel: %d spans did not reach %s (in all: %s)",
             since,
             self.name,
-            ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items())),
+            ", ".join(self._line(reason, count) for reason, count in sorted(reasons.items())),
         )
+
+    def _line(self, reason: str, count: int) -> str:
+        detail = self._details.get(reason)
+        return f"{reason} {count} ({detail})" if detail else f"{reason} {count}"

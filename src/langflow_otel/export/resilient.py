@@ -28,7 +28,6 @@ class _Batch:
     """One batch on its way."""
 
     until: float
-    requests_left: int
     invalid: int = 0
     taken: int = 0
 
@@ -83,7 +82,7 @@ class ResilientSender:
 
     def deliver(self, items: Sequence[Any]) -> bool:
         """Send `items`; return whether the backend took all of them."""
-        batch = _Batch(self._clipped(time.monotonic() + self._budget), _HOPELESS + 2 * len(items))
+        batch = _Batch(self._clipped(time.monotonic() + self._budget))
         parts = list(self._parts(items))[::-1]
         while parts:
             part = parts.pop()
@@ -106,13 +105,13 @@ class ResilientSender:
 
     def _settle(self, items: Sequence[Any], batch: _Batch) -> Sequence[Any]:
         """Bring `items` to an end; return them where they have to be halved."""
+        answer: Answer | None = None
         for attempt in count():
             if not self._breaker.allows():
                 return self._drop(items, "circuit_open")
             seconds = self._clipped(batch.until) - time.monotonic()
-            if seconds < _LEAST_SECONDS or batch.requests_left <= 0:
-                return self._out_of_time(items, batch)
-            batch.requests_left -= 1
+            if seconds < _LEAST_SECONDS:
+                return self._out_of_time(items, batch, answer)
             self._account.add("requests")
             answer = self._sender.send(items, seconds)
             if answer.verdict is not Verdict.BUSY:
@@ -137,7 +136,7 @@ class ResilientSender:
             self._breaker.failed()
         elif self._halves(items, verdict, batch):
             return items
-        return self._drop(items, verdict.value)
+        return self._drop(items, verdict.value, answer)
 
     def _halves(self, items: Sequence[Any], verdict: Verdict, batch: _Batch) -> bool:
         """Tell whether it is worth sending `items`, invalid or too large, in two parts."""
@@ -149,18 +148,18 @@ class ResilientSender:
         return len(items) > 1
 
     def _out_of_time(
-        self, items: Sequence[Any], batch: _Batch, answer: Answer | None = None
+        self, items: Sequence[Any], batch: _Batch, answer: Answer | None
     ) -> Sequence[Any]:
-        if batch.requests_left <= 0:
-            return self._drop(items, Verdict.INVALID.value)
         closing = self._last_call is not None and self._last_call < batch.until
         if answer is not None and not closing:
             self._breaker.open(answer.retry_after)
-        return self._drop(items, SHUTDOWN if closing else "timeout")
+        return self._drop(items, SHUTDOWN if closing else "timeout", answer)
 
-    def _drop(self, items: Sequence[Any], reason: str) -> Sequence[Any]:
+    def _drop(
+        self, items: Sequence[Any], reason: str, answer: Answer | None = None
+    ) -> Sequence[Any]:
         if items:
-            self._account.drop(reason, len(items))
+            self._account.drop(reason, len(items), answer.detail if answer else "")
         return ()
 
     def _pause(self, attempt: int, answer: Answer, batch: _Batch) -> bool:
