@@ -98,4 +98,4 @@ def test_the_address_of_phoenix(endpoint: str | None, address: str | None, said:
 def test_the_grpc_port_of_phoenix_is_pointed_out(said: Any) -> None:
     traces_endpoint("http://p:4317")
     (line,) = said(logging.WARNING)
-    assert "which is Phoenix's gRPC port" in line
+    assert "which is usually for gRPC" in line

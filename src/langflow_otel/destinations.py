@@ -22,7 +22,8 @@ class Destination:
         name: As in `OTEL_TRACES_EXPORTER`.
         exporter: The module and the class of its exporter.
         selected_by: Groups of variables. Any group selects the destination, where all of it is
-            set; `A|B` in a group means that one of the two is.
+            set; `A|B` in a group means that one of the two is, `A=true` that it says so, `A*` that
+            any that begins so is.
     """
 
     name: str
@@ -99,7 +100,7 @@ DESTINATIONS: Mapping[str, Destination] = {
             (
                 (
                     "OPENLAYER_API_KEY",
-                    "OPENLAYER_INFERENCE_PIPELINE_ID|OPENLAYER_LANGFLOW_MAPPING",
+                    "OPENLAYER_INFERENCE_PIPELINE_ID|OPENLAYER_LANGFLOW_MAPPING|OPENLAYER_PIPELINE_*",
                 ),
             ),
         ),
@@ -139,9 +140,12 @@ def _say_half_set(environ: Mapping[str, str], found: Iterable[str]) -> None:
 
 
 def _is_set(environ: Mapping[str, str], alternatives: str) -> bool:
-    for each in alternatives.split("|"):
-        name, _, value = each.partition("=")
-        said = environ.get(name, "").strip()
-        if said and (not value or said.lower() in TRUE):
-            return True
-    return False
+    return any(_says(environ, each) for each in alternatives.split("|"))
+
+
+def _says(environ: Mapping[str, str], each: str) -> bool:
+    if each.endswith("*"):
+        return any(name.startswith(each[:-1]) and environ[name].strip() for name in environ)
+    name, _, value = each.partition("=")
+    said = environ.get(name, "").strip()
+    return bool(said) and (not value or said.lower() in TRUE)

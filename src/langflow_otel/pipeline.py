@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from langflow_otel import environment as env
 from langflow_otel.destinations import (
     DESTINATIONS,
+    LANGFLOW_OTLP,
     LLM_DESTINATIONS,
     OTLP,
     destinations_of,

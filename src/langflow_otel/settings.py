@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, cast, get_args
 
 from langflow_otel import environment as env
 from langflow_otel.capture import ALL_CONTENT, Content, SecretNames
@@ -15,7 +15,7 @@ DEFAULT_QUEUE_BYTES = 64 << 20
 _MAX_VALUE_BYTES_RANGE = range(256, 1024 * 1024 + 1)
 _QUEUE_BYTES_RANGE = range(1 << 20, (1 << 40) + 1)
 _MILLISECONDS = range(1, 3_600_001)
-DIALECTS = ("openinference", "genai", "both")
+Dialect = Literal["openinference", "genai", "both"]
 _MODES = {"full": "true", "none": "false"}
 _POLICIES = {"full": True, "none": False}
 _GENAI_CONTENT = {
@@ -71,7 +71,7 @@ class Settings:
     names: SecretNames = field(default_factory=SecretNames, compare=False)
     mask: Mask | None = None
     contents: Mapping[str, bool] = field(default_factory=dict)
-    dialect: str | None = None
+    dialect: Dialect | None = None
     queue_bytes: int = DEFAULT_QUEUE_BYTES
     export_timeout: float = 30.0
     shutdown_timeout: float = 5.0
@@ -110,7 +110,10 @@ class Settings:
             openinference_hides=hides,
             capture_vectors=is_on(environ, env.OTEL_PYTHON_LANGFLOW_CAPTURE_VECTORS, default=False),
             contents=_contents(environ),
-            dialect=one_of(environ, env.OTEL_PYTHON_LANGFLOW_DIALECT, DIALECTS),
+            dialect=cast(
+                "Dialect | None",
+                one_of(environ, env.OTEL_PYTHON_LANGFLOW_DIALECT, get_args(Dialect)),
+            ),
             max_value_bytes=whole_number(
                 environ,
                 env.OTEL_PYTHON_LANGFLOW_MAX_VALUE_BYTES,

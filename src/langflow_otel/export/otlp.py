@@ -8,7 +8,11 @@ import importlib
 import importlib.util
 import os
 
+from opentelemetry.sdk.trace import ReadableSpan
+
+from langflow_otel.enrich import is_ai_scope
 from langflow_otel.export.destination import DestinationSpanExporter
+from langflow_otel.export.dialect import Dialect, span_in_dialect
 from langflow_otel.export.http import plain_otlp_sender
 from langflow_otel.export.sending import ExporterSender, Sender
 from langflow_otel.guard import warn_once
@@ -18,6 +22,8 @@ _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL
 _HTTP, _GRPC = "http/protobuf", "grpc"
 _GRPC_EXPORTER = "opentelemetry.exporter.otlp.proto.grpc.trace_exporter"
 # A gRPC server takes 4 MiB in one message unless it is told otherwise.
+# APMs read GenAI's attributes, LLM backends behind a collector OpenInference's.
+_DIALECT: Dialect = "both"
 _GRPC_BYTES, _HTTP_BYTES = 3 << 20, 8 << 20
 
 
@@ -43,15 +49,22 @@ class LangflowOtlpSpanExporter(DestinationSpanExporter):
     ) -> None:
         """See the class."""
         protocol = _protocol()
+        settings = settings or Settings.from_environment(arguments={"mask": mask})
         super().__init__(
             "otlp",
             _grpc_sender() if protocol == _GRPC else plain_otlp_sender(),
-            settings=settings or Settings.from_environment(arguments={"mask": mask}),
+            settings=settings,
             ai_only=False,
             content=content,
             credentials="OTEL_EXPORTER_OTLP_HEADERS",
             max_bytes=_GRPC_BYTES if protocol == _GRPC else _HTTP_BYTES,
         )
+        self._dialect = settings.dialect or _DIALECT
+
+    def translate(self, span: ReadableSpan) -> ReadableSpan:
+        """Return `span` in the dialect that is set; one that is not an AI span as it is."""
+        ai = is_ai_scope(span.instrumentation_scope)
+        return span_in_dialect(span, self._dialect) if ai else span
 
 
 def _protocol() -> str:

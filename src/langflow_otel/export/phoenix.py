@@ -5,19 +5,19 @@ Phoenix takes protobuf on `/v1/traces`, a bearer token, and the project as a res
 """
 
 import os
-import re
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from openinference.semconv.resource import ResourceAttributes
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.util.re import parse_env_headers
 
 from langflow_otel import environment as env
+from langflow_otel.export.address import usable_address
 from langflow_otel.export.destination import DestinationSpanExporter
+from langflow_otel.export.dialect import span_in_dialect
 from langflow_otel.export.http import otlp_sender
 from langflow_otel.export.sending import NO_SENDER
-from langflow_otel.guard import logger
 from langflow_otel.settings import Mask, Settings
 
 DEFAULT_ENDPOINT = "http://localhost:6006"
@@ -25,7 +25,6 @@ DEFAULT_ENDPOINT = "http://localhost:6006"
 _CLOUD_ENDPOINT = "https://app.phoenix.arize.com"
 _DEFAULT_PROJECT = "langflow"
 _TRACES_PATH = "/v1/traces"
-_GRPC_PORT = 4317
 
 
 class PhoenixSpanExporter(DestinationSpanExporter):
@@ -67,15 +66,21 @@ class PhoenixSpanExporter(DestinationSpanExporter):
             or os.environ.get(env.PHOENIX_COLLECTOR_ENDPOINT)
             or (_CLOUD_ENDPOINT if "authorization" in told else None)
         )
+        settings = settings or Settings.from_environment(arguments={"mask": mask})
         super().__init__(
             "phoenix",
             otlp_sender(address, told) if address else NO_SENDER,
-            settings=settings or Settings.from_environment(arguments={"mask": mask}),
+            settings=settings,
             content=content,
             credentials=env.PHOENIX_API_KEY,
         )
+        self._dialect = settings.dialect or "openinference"
         self._project = project_name or os.environ.get(env.PHOENIX_PROJECT_NAME, "").strip()
         self._resources: tuple[Resource | None, Resource] = (None, Resource({}))
+
+    def translate(self, span: ReadableSpan) -> ReadableSpan:
+        """Return `span` in OpenInference's attributes, unless another dialect is set."""
+        return span_in_dialect(span, self._dialect)
 
     def resource(self, resource: Resource) -> Resource:
         """Return `resource` with the project in it."""
@@ -95,38 +100,9 @@ class PhoenixSpanExporter(DestinationSpanExporter):
 
 
 def traces_endpoint(endpoint: str | None) -> str | None:
-    """Return the address that traces are posted to.
-
-    Without a scheme it is taken for `http://`. One that is none at all is named, and None returned:
-    content must not go to whatever happens to listen at a default address.
-    """
-    if not endpoint or not endpoint.strip():
-        return DEFAULT_ENDPOINT + _TRACES_PATH
-    endpoint = endpoint.strip().rstrip("/")
-    if "://" not in endpoint:
-        endpoint = f"http://{endpoint}"
-    try:
-        parts = urlsplit(endpoint)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
-        port = parts.port
-    except ValueError:
-        usable, port = False, None
-    if not usable:
-        logger.error(
-            "langflow-otel: %s=%.200r is not an http:// or https:// address; nothing is sent to "
-            "Phoenix",
-            env.PHOENIX_COLLECTOR_ENDPOINT,
-            re.sub(r"//.*@", "//***@", endpoint.partition("?")[0]),
-        )
-        return None
-    if port == _GRPC_PORT:
-        logger.warning(
-            "langflow-otel: %s names port %d, which is Phoenix's gRPC port; traces are sent over "
-            "HTTP, usually to port 6006",
-            env.PHOENIX_COLLECTOR_ENDPOINT,
-            _GRPC_PORT,
-        )
-    return endpoint if endpoint.endswith(_TRACES_PATH) else endpoint + _TRACES_PATH
+    """Return the address that traces are posted to, None where `endpoint` is no address."""
+    told = (endpoint or "").strip() or DEFAULT_ENDPOINT
+    return usable_address(env.PHOENIX_COLLECTOR_ENDPOINT, told, _TRACES_PATH)
 
 
 def _headers(api_key: str | None, headers: Mapping[str, str] | None) -> dict[str, str]:

@@ -150,7 +150,7 @@ class ResilientSender:
     def _out_of_time(
         self, items: Sequence[Any], batch: _Batch, answer: Answer | None
     ) -> Sequence[Any]:
-        closing = self._last_call is not None and self._last_call < batch.until
+        closing = self._last_call is not None
         if answer is not None and not closing:
             self._breaker.open(answer.retry_after)
         return self._drop(items, SHUTDOWN if closing else "timeout", answer)
