@@ -36,7 +36,21 @@ collect_ignore = (
     else []
 )
 
-_TRACING_VARIABLES = ("OTEL_", "PHOENIX_", "LANGFLOW_DEACTIVATE_TRACING", "OPENINFERENCE_")
+_TRACING_VARIABLES = (
+    "OTEL_",
+    "LANGFLOW_DEACTIVATE_TRACING",
+    "OPENINFERENCE_",
+    # Every vendor's, which select destinations.
+    "ARIZE_",
+    "LANGCHAIN_",
+    "LANGFUSE_",
+    "LANGSMITH_",
+    "LANGWATCH_",
+    "OPENLAYER_",
+    "OPIK_",
+    "PHOENIX_",
+    "TRACELOOP_",
+)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -117,6 +131,7 @@ def traced(receiver: OtlpReceiver, environment: pytest.MonkeyPatch) -> Iterator[
     """Langflow, instrumented; every span goes to a local OTLP receiver, with its content."""
     environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
     environment.setenv("OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT", "true")
+    environment.setenv("OTEL_PYTHON_LANGFLOW_DIALECT", "openinference")
     LangflowInstrumentor().instrument()
     try:
         yield Traced(receiver)
