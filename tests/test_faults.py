@@ -1,10 +1,10 @@
-"""The fault matrix: whatever a backend does, the flow is the same and every span is accounted for."""
+"""The fault matrix: whatever a backend does, the flow is the same and each span accounted for."""
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any
@@ -127,7 +127,7 @@ async def test_whatever_a_backend_does_every_span_is_exported_or_counted(
         assert len(run.at_the_witness()) == 2 * SPANS
         assert LangflowInstrumentor().statistics()[run.witness.name].lost == 0
     lost = run.statistics().lost
-    time.sleep(CircuitBreaker.LONGEST)
+    await asyncio.sleep(CircuitBreaker.LONGEST)
     await run.flow()
     run.flush()
     assert run.statistics().lost == lost

@@ -12,6 +12,7 @@ from opentelemetry.trace import TracerProvider
 
 from langflow_otel import metrics, pipeline, seams
 from langflow_otel.capture import NO_CONTENT, Capture, HiddenComponents
+from langflow_otel.connect import Wanted
 from langflow_otel.enrich import SCOPE
 from langflow_otel.export.account import Statistics
 from langflow_otel.guard import logger
@@ -124,7 +125,7 @@ class LangflowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             self._pipeline = None
 
 
-def _wanted(destinations: Any) -> pipeline.Wanted | None:
+def _wanted(destinations: Any) -> Wanted | None:
     """Return the argument, if it is a list of names and exporters; else say so once."""
     if destinations is None:
         return None

@@ -1,16 +1,15 @@
 """Environment to TracerProvider: which provider the spans go to, and what it exports to."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib.metadata import entry_points
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
 from langflow_otel import environment as env
+from langflow_otel.connect import Wanted, connect, say_unknown_policies
 from langflow_otel.destinations import (
     DESTINATIONS,
     LANGFLOW_OTLP,
@@ -19,23 +18,13 @@ from langflow_otel.destinations import (
     destinations_of,
 )
 from langflow_otel.enrich import enrich, stop_enriching
-from langflow_otel.export.account import Room, Statistics
+from langflow_otel.export.account import Statistics
 from langflow_otel.export.destination import DestinationSpanExporter
-from langflow_otel.export.fan_out import FanOutSpanProcessor
-from langflow_otel.export.gate import Gate
-from langflow_otel.export.sending import ExporterSender
 from langflow_otel.guard import logger
 from langflow_otel.settings import Settings
 
-_EXPORTERS = "opentelemetry_traces_exporter"
-# Encoding a batch of 512 spans holds the GIL for 8-10 ms; one of 64 does not.
-_BATCH_SIZE = 64
-_BATCH_DELAY_MS = 500
-_QUEUE_SIZE = 2048
 # OpenInference flattens messages into attributes; the SDK's default of 128 drops the oldest.
 _SPAN_ATTRIBUTES = 10_000
-
-Wanted = Sequence[str | SpanExporter]
 
 
 @dataclass(frozen=True)
@@ -82,6 +71,7 @@ def build(
 
     `wanted` are the destinations, by name or as exporters; by default what the environment says.
     """
+    say_unknown_policies(settings)
     chosen: Wanted = destinations_of(os.environ) if wanted is None else wanted
     if argument is not None:
         return _given(argument, _maskable(settings), wanted or ())
@@ -149,7 +139,7 @@ def _adopted(provider: TracerProvider, wanted: Wanted, settings: Settings) -> Pi
     added: dict[str, DestinationSpanExporter] = {}
     if absent:
         safe = replace(settings, capture_content=content is True)
-        added = _connect(provider, absent, safe)
+        added = connect(provider, absent, safe)
         logger.warning(
             "langflow-otel: %s is added to the tracer provider that is installed; %s",
             ", ".join(added),
@@ -198,7 +188,7 @@ def _own(wanted: Wanted, settings: Settings) -> Pipeline:
         resource = resource.merge(Resource({SERVICE_NAME: "langflow"}))
     provider = TracerProvider(resource=resource, span_limits=_span_limits())
     enrich(provider)
-    added = _connect(provider, wanted, settings)
+    added = connect(provider, wanted, settings)
     for name, exporter in added.items():
         shown = "with" if exporter.sends_content else "without"
         logger.info("langflow-otel: traces go to %s, %s content", name, shown)
@@ -212,89 +202,6 @@ def _own(wanted: Wanted, settings: Settings) -> Pipeline:
         destinations=tuple(added),
         exporters=added,
     )
-
-
-def _connect(
-    provider: TracerProvider, wanted: Wanted, settings: Settings
-) -> dict[str, DestinationSpanExporter]:
-    """Let `provider` send to each that is wanted; return the exporters by their names."""
-    gates: dict[str, Gate] = {}
-    for name, exporter in _exporters(wanted, settings):
-        try:
-            gate = Gate(exporter, Room(_queue_size(), settings.queue_bytes), _processor)
-        except ValueError as error:
-            logger.error("langflow-otel: %s is off: OTEL_BSP_* does not fit (%s)", name, error)
-            continue
-        gates[name if name not in gates else f"{name}-{len(gates)}"] = gate
-    if gates:
-        provider.add_span_processor(
-            FanOutSpanProcessor(list(gates.values()), settings.shutdown_timeout)
-        )
-    return {name: gate.exporter for name, gate in gates.items()}
-
-
-def _exporters(
-    wanted: Iterable[str | SpanExporter], settings: Settings
-) -> Iterator[tuple[str, DestinationSpanExporter]]:
-    for each in wanted:
-        name = each if isinstance(each, str) else type(each).__name__
-        try:
-            exporter = _named(each, settings) if isinstance(each, str) else each
-        except ImportError as error:
-            logger.error("langflow-otel: %s is off: %s", name, error)
-            continue
-        except Exception as error:  # noqa: BLE001 - a wrong variable must not stop Langflow
-            logger.error("langflow-otel: exporter %r cannot be made (%s); it is off", name, error)
-            continue
-        if isinstance(exporter, DestinationSpanExporter):
-            yield exporter.name, exporter
-        elif isinstance(exporter, SpanExporter):
-            yield name, _foreign(name, exporter, settings)
-
-
-def _named(name: str, settings: Settings) -> SpanExporter | None:
-    """Return the exporter of that name: ours, or one that another package registers."""
-    if name in DESTINATIONS:
-        return DESTINATIONS[name].make(settings=settings)
-    found = entry_points(group=_EXPORTERS, name=name)
-    if found:
-        exporter: SpanExporter = next(iter(found)).load()()
-        return exporter
-    known = sorted({*entry_points(group=_EXPORTERS).names, *DESTINATIONS, "none"})
-    logger.error(
-        "langflow-otel: OTEL_TRACES_EXPORTER names %.80r, which is not installed (there are: %s); "
-        "nothing is sent there",
-        name,
-        ", ".join(known),
-    )
-    return None
-
-
-def _foreign(name: str, exporter: SpanExporter, settings: Settings) -> DestinationSpanExporter:
-    """Return an exporter of somebody else's as a destination, which gets what OTLP gets."""
-    return DestinationSpanExporter(name, ExporterSender(exporter), settings=settings, ai_only=False)
-
-
-def _processor(exporter: SpanExporter) -> BatchSpanProcessor:
-    return BatchSpanProcessor(
-        exporter,
-        max_export_batch_size=_batch_size(),
-        schedule_delay_millis=_unless_set("OTEL_BSP_SCHEDULE_DELAY", _BATCH_DELAY_MS),
-    )
-
-
-def _queue_size() -> int:
-    queue = os.environ.get("OTEL_BSP_MAX_QUEUE_SIZE", "").strip()
-    return int(queue) if queue.isdigit() else _QUEUE_SIZE
-
-
-def _batch_size() -> int | None:
-    return _unless_set("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", min(_BATCH_SIZE, _queue_size()))
-
-
-def _unless_set(variable: str, default: int) -> int | None:
-    """Return `default`, or None (which makes the SDK read `variable`) where that is set."""
-    return None if os.environ.get(variable, "").strip() else default
 
 
 def _span_limits() -> SpanLimits:
