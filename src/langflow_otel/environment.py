@@ -141,3 +141,30 @@ PHOENIX_CLIENT_HEADERS = "PHOENIX_CLIENT_HEADERS"
 
 PHOENIX_PROJECT_NAME = "PHOENIX_PROJECT_NAME"
 """The project the traces go to in Phoenix. Default: the service's name, else `langflow`."""
+
+LANGFUSE_PUBLIC_KEY = "LANGFUSE_PUBLIC_KEY"
+"""Langfuse's public key. With the secret key and the address it selects `langfuse`."""
+
+LANGFUSE_SECRET_KEY = "LANGFUSE_SECRET_KEY"  # noqa: S105 - the variable's name
+"""Langfuse's secret key."""
+
+LANGFUSE_BASE_URL = "LANGFUSE_BASE_URL"
+"""Where Langfuse is. Default: `https://cloud.langfuse.com`, if `langfuse` is named."""
+
+LANGFUSE_HOST = "LANGFUSE_HOST"
+"""The older name of LANGFUSE_BASE_URL."""
+
+LANGFUSE_OTEL_TRACES_EXPORT_PATH = "LANGFUSE_OTEL_TRACES_EXPORT_PATH"
+"""The path that spans are posted to. Default: `/api/public/otel/v1/traces`."""
+
+LANGFUSE_TRACING_ENABLED = "LANGFUSE_TRACING_ENABLED"
+"""`false` sends nothing to Langfuse."""
+
+LANGFUSE_SAMPLE_RATE = "LANGFUSE_SAMPLE_RATE"
+"""The share of the traces that Langfuse gets, 0 to 1. Default: 1."""
+
+LANGFUSE_TRACING_ENVIRONMENT = "LANGFUSE_TRACING_ENVIRONMENT"
+"""Langfuse's environment. Default: the resource's `deployment.environment.name`."""
+
+LANGFUSE_RELEASE = "LANGFUSE_RELEASE"
+"""Langfuse's release."""

@@ -20,7 +20,6 @@ __all__ = ["Patches", "install"]
 _GRAPH = "lfx.graph.graph.base"
 _COMPONENT = "lfx.custom.custom_component.component"
 _CUSTOM = "lfx.custom.custom_component.custom_component"
-_TRACING = "langflow.services.tracing.service"
 _VARIABLES = "langflow.services.variable"
 _VARIABLE = "langflow.services.database.models.variable.model"
 
@@ -57,7 +56,7 @@ def install(tracer: LangflowTracer, pipeline: Pipeline, settings: Settings) -> P
         (_VARIABLES + ".kubernetes", "KubernetesSecretService.get_variable", secrets.variable),
         (_CUSTOM, "CustomComponent.get_variable", secrets.asked),
         ("lfx.interface.initialize.loading", "load_from_env_vars", secrets.from_environment),
-        (_TRACING, "TracingService._initialize_arize_phoenix_tracer", vendors.phoenix),
+        *vendors.rows(),
     ):
         patches.wrap(module, function, wrapper)
     # By the time the graph's module is imported, all of langchain_core is, so that this import
