@@ -168,3 +168,18 @@ LANGFUSE_TRACING_ENVIRONMENT = "LANGFUSE_TRACING_ENVIRONMENT"
 
 LANGFUSE_RELEASE = "LANGFUSE_RELEASE"
 """Langfuse's release."""
+
+LANGSMITH_API_KEY = "LANGSMITH_API_KEY"
+"""LangSmith's API key. With `LANGSMITH_TRACING=true` it selects `langsmith`."""
+
+LANGCHAIN_API_KEY = "LANGCHAIN_API_KEY"
+"""The older name of LANGSMITH_API_KEY, which Langflow reads: it selects `langsmith`."""
+
+LANGSMITH_ENDPOINT = "LANGSMITH_ENDPOINT"
+"""Where LangSmith's API is (also `LANGCHAIN_ENDPOINT`). Default: that of LangSmith in the US."""
+
+LANGSMITH_PROJECT = "LANGSMITH_PROJECT"
+"""The project the runs go to (also `LANGCHAIN_PROJECT`). Default: `Langflow`."""
+
+LANGSMITH_WORKSPACE_ID = "LANGSMITH_WORKSPACE_ID"
+"""The workspace, for the key of an organisation that has several."""

@@ -94,13 +94,17 @@ class Wire(HTTPAdapter):
     Args:
         own: To a vendor, so that no certificate of the plain OTLP endpoint is used.
         compressed: Whether bodies are compressed here, quickly.
+        taken: Statuses besides those of 2xx that say that all was taken.
     """
 
-    def __init__(self, *, own: bool, compressed: bool = False) -> None:
+    def __init__(
+        self, *, own: bool, compressed: bool = False, taken: frozenset[int] = frozenset()
+    ) -> None:
         """See the class."""
         super().__init__(max_retries=0)
         self.own = own
         self.compressed = compressed
+        self._taken = taken
         self.begin(_REQUEST_SECONDS)
 
     def begin(self, timeout: float) -> None:
@@ -125,7 +129,9 @@ class Wire(HTTPAdapter):
             request.body = gzip.compress(request.body, _GZIP_LEVEL, mtime=0)
             request.headers["Content-Encoding"] = "gzip"
             request.headers["Content-Length"] = str(len(request.body))
-        seconds = max(0.001, min(timeout or _REQUEST_SECONDS, self._until - time.monotonic()))
+        # As requests takes it: one number, or one to connect and one to read.
+        allowed = max(timeout) if isinstance(timeout, tuple) else timeout or _REQUEST_SECONDS
+        seconds = max(0.001, min(allowed, self._until - time.monotonic()))
         try:
             with super().send(request, True, (seconds, seconds), verify, cert, proxies) as response:
                 self.answer = self._read(response)
@@ -137,7 +143,7 @@ class Wire(HTTPAdapter):
         status = response.status_code
         body = self._body(response) if status == 200 else b""
         return Answer(
-            verdict_of(status),
+            Verdict.TAKEN if status in self._taken else verdict_of(status),
             f"HTTP {status}",
             retry_after=seconds_of(response.headers.get("retry-after")),
             rejected=_rejected(body),

@@ -1,0 +1,308 @@
+"""One finished span as one complete LangSmith run.
+
+Shapes: LangSmith's run data format, its chat format for model calls (OpenAI's), `usage_metadata` as
+in `langsmith.schemas.ExtractedUsageMetadata`, and the metadata that its pages read (`ls_*`,
+`session_id`, `thread_id`).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
+
+from openinference.semconv.trace import (
+    EmbeddingAttributes,
+    RerankerAttributes,
+    SpanAttributes,
+)
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.trace import StatusCode, format_span_id, format_trace_id
+
+from langflow_otel import attributes as names
+from langflow_otel.export import messages
+from langflow_otel.export.langsmith.stamp import iso, place_of
+
+Attributes = Mapping[str, Any]
+Run = dict[str, Any]
+
+LLM, EMBEDDING, RETRIEVER, TOOL, PROMPT, CHAIN = (
+    "llm",
+    "embedding",
+    "retriever",
+    "tool",
+    "prompt",
+    "chain",
+)
+LOG = "log"
+_RUN_TYPES: Mapping[str, str] = MappingProxyType(
+    {
+        names.KIND_LLM: LLM,
+        names.KIND_TOOL: TOOL,
+        names.KIND_RETRIEVER: RETRIEVER,
+        names.KIND_RERANKER: RETRIEVER,
+        names.KIND_EMBEDDING: EMBEDDING,
+        names.KIND_PROMPT: PROMPT,
+    }
+)
+_METADATA: Mapping[str, str] = MappingProxyType(
+    {
+        names.USER_ID: "user_id",
+        names.FLOW_ID: "flow_id",
+        names.FLOW_NAME: "flow_name",
+        names.FLOW_STATUS: "flow_status",
+        names.RUN_ID: "flow_run_id",
+        names.ENTRY_POINT: "entry_point",
+        names.VERSION: "langflow_version",
+        names.COMPONENT_ID: "component_id",
+        names.COMPONENT_TYPE: "component_type",
+        names.COMPONENT_DISPLAY_NAME: "component_name",
+        names.COMPONENT_STATUS: "component_status",
+        names.COMPONENT_CACHED: "component_cached",
+        names.COMPONENT_UPSTREAM: "component_upstream",
+        names.LOGS_DROPPED: "logs_dropped",
+        names.INPUT_TRUNCATED: "input_truncated",
+        names.OUTPUT_TRUNCATED: "output_truncated",
+        names.ERROR_TYPE: "error_type",
+    }
+)
+# What an exception is that stops a run and is no failure: a cancel, a pause.
+_STOPS = frozenset({"CancelledError", "GeneratorExit", "GraphInterrupt", "NodeInterrupt"})
+
+
+def run_of(span: ReadableSpan, project: str) -> Run | None:
+    """Return the run that `span` is; None where the span has no valid ids.
+
+    Args:
+        span: A finished span, with no more content than LangSmith may have.
+        project: The name of the project (a "session" in LangSmith's API).
+    """
+    place, context = place_of(span), span.get_span_context()
+    if place is None or context is None:
+        return None
+    attributes = span.attributes or {}
+    kind = str(attributes.get(names.SPAN_KIND, ""))
+    run_type = _RUN_TYPES.get(kind, CHAIN)
+    outputs = _outputs(attributes, run_type)
+    metadata = _metadata(attributes, run_type)
+    metadata["otel_trace_id"] = format_trace_id(context.trace_id)
+    metadata["otel_span_id"] = format_span_id(context.span_id)
+    if kind == names.KIND_AGENT and names.COMPONENT_ID in attributes:
+        metadata.setdefault("ls_agent_type", "root")
+    tokens = _usage(attributes) if run_type in (LLM, EMBEDDING) else None
+    if tokens:
+        (outputs or metadata)["usage_metadata"] = tokens
+    return {
+        "id": place.run_id,
+        "trace_id": place.trace_id,
+        "parent_run_id": place.parent_id,
+        "dotted_order": place.dotted_order,
+        "session_name": project,
+        "name": span.name or run_type,
+        "run_type": run_type,
+        "start_time": place.start,
+        "end_time": max(place.start, iso(span.end_time or 0)),
+        "inputs": _inputs(attributes, run_type),
+        "outputs": outputs,
+        "error": _error(span, attributes),
+        "events": _events(span),
+        "tags": _tags(attributes),
+        "extra": {"metadata": metadata},
+    }
+
+
+def _inputs(attributes: Attributes, run_type: str) -> dict[str, Any]:
+    value = messages.io_value(attributes, "input")
+    if run_type == LLM:
+        told = messages.chat_messages(attributes, SpanAttributes.LLM_INPUT_MESSAGES)
+        if told:
+            tools = messages.tool_definitions(attributes)
+            return {"messages": told, "tools": tools} if tools else {"messages": told}
+    elif run_type == RETRIEVER:
+        return _query(attributes, value)
+    elif run_type == EMBEDDING and value is None:
+        told = messages.numbered(attributes, SpanAttributes.EMBEDDING_EMBEDDINGS)
+        texts = [one.get(EmbeddingAttributes.EMBEDDING_TEXT) for one in told]
+        value = [text for text in texts if text is not None] or None
+    elif run_type == PROMPT and value is None:
+        value = messages.parsed(attributes.get(SpanAttributes.LLM_PROMPT_TEMPLATE_VARIABLES))
+    return _object(value, "input")
+
+
+def _query(attributes: Attributes, value: Any) -> dict[str, Any]:
+    query = attributes.get(RerankerAttributes.RERANKER_QUERY)
+    inputs = _object(value if query is None else str(query), "query")
+    given = _documents(attributes, RerankerAttributes.RERANKER_INPUT_DOCUMENTS)
+    return {**inputs, "documents": given} if given else inputs
+
+
+def _outputs(attributes: Attributes, run_type: str) -> dict[str, Any]:
+    if run_type == LLM:
+        told = messages.chat_messages(attributes, SpanAttributes.LLM_OUTPUT_MESSAGES)
+        if told:
+            return {"choices": [{"message": message} for message in told]}
+    elif run_type == RETRIEVER:
+        for prefix in (names.RERANKED_DOCUMENTS, names.RETRIEVAL_DOCUMENTS):
+            if found := _documents(attributes, prefix):
+                return {"documents": found}
+    return _object(messages.io_value(attributes, "output"), "output")
+
+
+def _object(value: Any, key: str) -> dict[str, Any]:
+    """Return `value` as a JSON object, which LangSmith demands; nothing is an empty one."""
+    if value is None:
+        return {}
+    return value if isinstance(value, dict) else {key: value}
+
+
+def _documents(attributes: Attributes, prefix: str) -> list[dict[str, Any]]:
+    """Return documents as LangChain's, which LangSmith shows as such."""
+    return [_document(told) for told in messages.documents(attributes, prefix)]
+
+
+def _document(told: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = dict(told["metadata"])
+    if "score" in told:
+        metadata.setdefault("score", told["score"])
+    document = {
+        "type": "Document",
+        "page_content": told.get("content", ""),
+        "metadata": metadata,
+    }
+    return {**document, "id": told["id"]} if "id" in told else document
+
+
+def _usage(attributes: Attributes) -> dict[str, Any] | None:
+    told = messages.usage(attributes)
+    if told is None:
+        return None
+    costs = told.costs
+    counts = {
+        "input_tokens": told.input,
+        "output_tokens": told.output,
+        "total_tokens": told.total,
+        "input_cost": costs.get("prompt"),
+        "output_cost": costs.get("completion"),
+        "total_cost": costs.get("total"),
+    }
+    details: dict[str, Mapping[str, float]] = {
+        "input_token_details": {
+            "cache_read": told.cache_read,
+            "cache_creation": told.cache_write,
+            "audio": told.input_audio,
+        },
+        "output_token_details": {"reasoning": told.reasoning, "audio": told.output_audio},
+        "input_cost_details": _cost_details(costs, "prompt_details."),
+        "output_cost_details": _cost_details(costs, "completion_details."),
+    }
+    usage: dict[str, Any] = {name: count for name, count in counts.items() if count is not None}
+    for name, parts in details.items():
+        known = {part: count for part, count in parts.items() if count}
+        if known:
+            usage[name] = known
+    return usage
+
+
+def _cost_details(costs: Mapping[str, float], prefix: str) -> dict[str, float]:
+    details = {
+        name.removeprefix(prefix): cost for name, cost in costs.items() if name.startswith(prefix)
+    }
+    for other in ("cache_write", "cache_input"):
+        if other in details:
+            same = "cache_creation" if other == "cache_write" else "cache_read"
+            details.setdefault(same, details.pop(other))
+    return details
+
+
+def _metadata(attributes: Attributes, run_type: str) -> dict[str, Any]:
+    """Return the metadata: that of the run as told, and over it what LangSmith's pages read."""
+    told = messages.parsed(attributes.get(SpanAttributes.METADATA))
+    metadata = dict(_object(told, "metadata"))
+    for name, key in _METADATA.items():
+        value = attributes.get(name)
+        if value is not None:
+            metadata[key] = list(value) if isinstance(value, tuple) else value
+    session = attributes.get(names.SESSION_ID)
+    if session is not None:
+        # Both names, as threads may be grouped by either; on every run of a trace.
+        metadata["session_id"] = metadata["thread_id"] = str(session)
+    if run_type in (LLM, EMBEDDING):
+        for key, value in _model(attributes).items():
+            if value is not None:
+                metadata.setdefault(key, value)
+    return metadata
+
+
+def _model(attributes: Attributes) -> dict[str, Any]:
+    """Return what tells of the model; provider and name together are what prices are found by."""
+    parameters = {
+        name: value
+        for name, value in messages.invocation_parameters(attributes).items()
+        if value is not None and name not in ("tools", "functions")
+    }
+    stop = parameters.get("stop")
+    return {
+        "ls_provider": _first(
+            attributes, names.MODEL_PROVIDER, SpanAttributes.LLM_SYSTEM, "gen_ai.provider.name"
+        ),
+        "ls_model_name": _first(
+            attributes,
+            names.MODEL_NAME,
+            SpanAttributes.EMBEDDING_MODEL_NAME,
+            "gen_ai.response.model",
+            "gen_ai.request.model",
+        )
+        or _first(parameters, "model", "model_name"),
+        "ls_temperature": _first(parameters, "temperature"),
+        "ls_max_tokens": _first(
+            parameters, "max_tokens", "max_completion_tokens", "max_output_tokens"
+        ),
+        "ls_stop": [stop] if isinstance(stop, str) else stop,
+        "ls_invocation_params": parameters or None,
+    }
+
+
+def _first(mapping: Attributes, *keys: str) -> Any:
+    return next((mapping[key] for key in keys if mapping.get(key) is not None), None)
+
+
+def _tags(attributes: Attributes) -> list[str]:
+    told = messages.parsed(attributes.get(SpanAttributes.TAG_TAGS))
+    if isinstance(told, str) or not isinstance(told, Iterable):
+        return [] if told is None or told == "" else [str(told)]
+    return list(dict.fromkeys(str(tag) for tag in told))
+
+
+def _events(span: ReadableSpan) -> list[dict[str, Any]]:
+    """Return the first token, which LangSmith tells the time to, and what a component logged."""
+    events = []
+    first = messages.first_token_ns(span)
+    if first is not None:
+        events.append({"name": "new_token", "time": iso(first)})
+    events += [_log(event) for event in span.events if event.name == names.LOG_EVENT]
+    return sorted(events, key=lambda event: str(event["time"]))
+
+
+def _log(event: Event) -> dict[str, Any]:
+    told = event.attributes or {}
+    keys = {"name": names.LOG_NAME, "type": names.LOG_TYPE, "message": names.LOG_MESSAGE}
+    said = {key: told[name] for key, name in keys.items() if name in told}
+    return {"name": LOG, "time": iso(event.timestamp), "kwargs": said}
+
+
+def _error(span: ReadableSpan, attributes: Attributes) -> str | None:
+    """Return what went wrong, the first line short; None for what was cancelled or paused."""
+    if span.status.status_code is not StatusCode.ERROR:
+        return None
+    failures = [event for event in span.events if event.name == names.EXCEPTION_EVENT]
+    told = failures[-1].attributes or {} if failures else {}
+    kind = str(told.get(names.EXCEPTION_TYPE) or attributes.get(names.ERROR_TYPE) or "")
+    if kind.rpartition(".")[2] in _STOPS:
+        return None
+    message = str(told.get(names.EXCEPTION_MESSAGE) or "")
+    if not message:
+        message = "" if told else (span.status.description or "")
+    headline = _joined(": ", (kind if told else "", message)) or kind or "error"
+    return _joined("\n\n", (headline, str(told.get(names.EXCEPTION_STACKTRACE) or "")))
+
+
+def _joined(between: str, texts: Sequence[str]) -> str:
+    return between.join(text for text in texts if text)
