@@ -19,6 +19,7 @@ _PAIR = 2
 # A secret that begins before a cut and ends after it is found when so much more is read.
 _BEYOND_CUT = 256
 _MAX_REMEMBERED = 4096
+_MAX_CLEAN = 8192
 _PLAIN = frozenset({int, float, bool, type(None)})
 _CONTAINERS = frozenset({dict, list, tuple, set, frozenset, deque})
 _SHORTEST_TEXT = 5
@@ -51,13 +52,19 @@ class Masker:
         """Tell fast, and wrongly only in saying yes, whether there is a secret in `text`."""
         if len(text) < _SHORTEST_TEXT:
             return False
+        # The same text comes again: in each model call of a chat, and for each destination.
+        clean = self.names.clean_texts
+        seen = clean.get(hash(text))
+        if seen is not None:
+            return self.secrets.may_be_in(text, long_runs=seen)
         data = text.encode("utf-8", "replace")
         marks, at = shapes.runs_of(data)
-        return (
-            self.secrets.may_be_in(text, long_runs=at >= 0)
-            or shapes.may_hold(text, data, marks, at)
-            or self._pairs.may_hold(text)
-        )
+        if shapes.may_hold(text, data, marks, at) or self._pairs.may_hold(text):
+            return True
+        if len(clean) >= _MAX_CLEAN:
+            clean.clear()
+        clean[hash(text)] = at >= 0
+        return self.secrets.may_be_in(text, long_runs=at >= 0)
 
     def suspects_tables(self, texts: Iterable[str]) -> bool:
         """Tell the same of tables, which are known by the first lines of texts."""
