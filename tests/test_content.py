@@ -352,6 +352,9 @@ class _Sent(list):  # type: ignore[type-arg]
     def size(self, item: Any) -> int:
         return 1
 
+    def renew(self) -> None:
+        pass
+
 
 def test_while_a_mask_hangs_a_batch_waits_for_it_once() -> None:
     calls: list[str] = []

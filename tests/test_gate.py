@@ -43,6 +43,12 @@ class Backend:
     def size(self, item: ReadableSpan) -> int:
         return size_of(item)
 
+    def hurry(self, seconds: float) -> None:
+        pass
+
+    def renew(self) -> None:
+        pass
+
     def close(self) -> None:
         self.open.set()
 
@@ -53,14 +59,14 @@ class Traced:
     def __init__(self, room: Room, backends: Sequence[Any], shutdown_timeout: float = 5.0) -> None:
         self.backends = backends
         settings = Settings(capture_content=True)
-        gates = [
-            Gate(
+        gates = {
+            f"backend {number}": Gate(
                 DestinationSpanExporter(f"backend {number}", backend, settings=settings),
                 room,
                 lambda exporter: BatchSpanProcessor(exporter, schedule_delay_millis=10),
             )
             for number, backend in enumerate(backends)
-        ]
+        }
         self.fan_out = FanOutSpanProcessor(gates, shutdown_timeout)
         self.provider = TracerProvider(shutdown_on_exit=False)
         self.provider.add_span_processor(self.fan_out)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import logging
 import socket
+import threading
 import time
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -53,7 +54,7 @@ def test_what_is_sent_arrives_with_its_own_headers(sender: Sender, receiver: Otl
         (faults.refusing(), Verdict.BUSY, "ConnectionError"),
         (faults.resetting(), Verdict.BUSY, "ConnectionError"),
         (faults.garbage(), Verdict.BUSY, "ConnectionError"),
-        (faults.hanging(), Verdict.BUSY, "ReadTimeout"),
+        (faults.hanging(), Verdict.BUSY, "no answer in time"),
         # Whoever says 200 says that it took the spans.
         (faults.garbage_body(), Verdict.TAKEN, "HTTP 200"),
     ],
@@ -88,6 +89,42 @@ def test_items_refused_of_a_request_that_is_taken_are_counted(
 ) -> None:
     receiver.faults.set(faults.partial_success(lambda span: span.name == "b"))
     assert sender.send(spans("a", "b", "c"), 10) == Answer(Verdict.TAKEN, "HTTP 200", rejected=1)
+
+
+def test_refused_items_are_counted_however_the_answer_is_written(
+    sender: Sender, receiver: OtlpReceiver
+) -> None:
+    told = {"partialSuccess": {"rejectedSpans": "2", "errorMessage": "x" * 5000}}
+    receiver.faults.set(faults.status(200, body=told))
+    assert sender.send(spans("a", "b", "c"), 10).rejected == 2
+
+
+def test_a_connection_is_used_again(sender: Sender, receiver: OtlpReceiver) -> None:
+    connections: set[int] = set()
+    connect = socket.socket.connect
+
+    def counted(self: socket.socket, address: Any) -> Any:
+        connections.add(id(self))
+        return connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", counted)
+        for _ in range(5):
+            assert sender.send(spans("a"), 10).verdict is Verdict.TAKEN
+    assert len(connections) == 1
+
+
+def test_a_request_that_is_under_way_ends_when_the_process_does(
+    sender: Sender, receiver: OtlpReceiver
+) -> None:
+    receiver.faults.set(faults.hanging())
+    answers: list[Answer] = []
+    thread = threading.Thread(target=lambda: answers.append(sender.send(spans("a"), 60)))
+    thread.start()
+    receiver.faults.wait_seen("hanging")
+    sender.hurry(0.05)
+    thread.join(20)
+    assert [answer.verdict for answer in answers] == [Verdict.BUSY]
 
 
 @pytest.mark.parametrize("when", [7, datetime.now(timezone.utc) + timedelta(seconds=3600)])
@@ -148,10 +185,13 @@ def test_the_plain_otlp_endpoint_gets_what_its_variables_say(
     assert receiver.attempts[0].encoding == "gzip"
 
 
-def test_a_request_ends_in_its_time(sender: Sender, receiver: OtlpReceiver) -> None:
-    with receiver.faults.mode(faults.hanging()):
+@pytest.mark.parametrize("fault", [faults.hanging(), faults.drip()], ids=["hanging", "drip"])
+def test_a_request_ends_in_its_time(
+    sender: Sender, receiver: OtlpReceiver, fault: faults.Fault
+) -> None:
+    with receiver.faults.mode(fault):
         began = time.monotonic()
-        assert sender.send(spans("a"), 0.2).detail == "ReadTimeout"
+        assert sender.send(spans("a"), 0.2).detail == "no answer in time"
         assert time.monotonic() - began >= 0.2
 
 

@@ -41,6 +41,12 @@ class Backend:
     def size(self, item: int) -> int:
         return item
 
+    def hurry(self, seconds: float) -> None:
+        pass
+
+    def renew(self) -> None:
+        pass
+
     def close(self) -> None:
         self.closed = True
 
@@ -148,23 +154,71 @@ def test_a_request_has_no_more_items_and_bytes_than_are_allowed() -> None:
     assert sent.backend.requests == [[60], [60, 1, 1], [1, 1], [500], [1]]
 
 
-@pytest.mark.parametrize("poisoned", [[7], [0, 63], [5, 6, 40]])
-def test_a_poisoned_item_is_found_and_the_others_are_taken(poisoned: list[int]) -> None:
+@pytest.mark.parametrize(
+    ("size", "poisoned"), [(64, [7]), (64, [0, 63]), (64, [5, 6, 40]), (512, [0]), (1024, [0, 9])]
+)
+def test_a_poisoned_item_is_found_and_the_others_are_taken(size: int, poisoned: list[int]) -> None:
     invalid = Answer(Verdict.INVALID, "HTTP 400")
-    sent = Sent(otherwise=lambda items: invalid if set(items) & set(poisoned) else TAKEN)
-    assert not sent.deliver(*range(64))
-    assert sent.backend.taken == [item for item in range(64) if item not in poisoned]
+    sent = Sent(
+        otherwise=lambda items: invalid if set(items) & set(poisoned) else TAKEN,
+        max_items=2000,
+        max_bytes=1 << 30,
+    )
+    assert not sent.deliver(*range(size))
+    assert sent.backend.taken == [item for item in range(size) if item not in poisoned]
     assert sent.account.statistics().dropped == {"invalid": len(poisoned)}
 
 
 def test_a_backend_that_calls_everything_invalid_is_not_asked_for_every_item() -> None:
     sent = Sent(otherwise=lambda _: Answer(Verdict.INVALID, "HTTP 400"))
-    for _ in range(CircuitBreaker.FAILURES + 2):
+    for _ in range(3):
         assert not sent.deliver(*range(1, 65))
     assert len(sent.backend.requests) < 64
-    told = sent.account.statistics()
-    assert set(told.dropped) == {"invalid", "circuit_open"}
+    before = len(sent.backend.requests)
+    assert not sent.deliver(*range(1, 65))
+    assert len(sent.backend.requests) == before + 1
+    assert sent.account.statistics().dropped == {"invalid": 4 * 64}
+    assert sent.sender.circuit == "closed"
+
+
+def test_after_it_a_backend_that_takes_some_again_is_looked_into_again() -> None:
+    healthy = [False]
+    invalid = Answer(Verdict.INVALID, "HTTP 400")
+    sent = Sent(otherwise=lambda items: TAKEN if healthy[0] and 7 not in items else invalid)
+    for _ in range(4):
+        sent.deliver(*range(64))
+    healthy[0] = True
+    assert sent.deliver(1, 2, 3)
+    assert not sent.deliver(*range(64))
+    assert sent.account.statistics().dropped == {"invalid": 4 * 64 + 1}
+
+
+def test_a_batch_waits_while_the_circuit_is_open_if_it_may(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(CircuitBreaker, "SHORTEST", 0.2)
+    answers = [Answer(Verdict.FAILED, "HTTP 404")] * CircuitBreaker.FAILURES
+    sent = Sent(*answers)
+    for item in range(CircuitBreaker.FAILURES):
+        sent.deliver(item)
     assert sent.sender.circuit == "open"
+    assert sent.deliver(3, 4)
+    assert sent.account.statistics().dropped == {"failed": 3}
+
+
+def test_once_a_request_was_too_large_the_next_are_cut_to_what_fits() -> None:
+    too_large = Answer(Verdict.TOO_LARGE, "HTTP 413")
+    sent = Sent(otherwise=lambda items: TAKEN if sum(items) <= 100 else too_large)
+    assert sent.deliver(*[10] * 64)
+    before = len(sent.backend.requests)
+    assert sent.deliver(*[10] * 64)
+    assert len(sent.backend.requests) - before <= 13
+
+
+@pytest.mark.parametrize("rejected", [-5, 99])
+def test_a_number_of_refused_items_that_makes_no_sense_breaks_no_account(rejected: int) -> None:
+    sent = Sent(Answer(Verdict.TAKEN, rejected=rejected))
+    sent.deliver(1, 2, 3)
 
 
 @pytest.mark.parametrize("status", ["HTTP 401", "HTTP 403"])
@@ -179,7 +233,7 @@ def test_refused_credentials_are_named_once_and_not_tried_again(status: str, sai
 
 
 def test_what_fails_for_good_is_not_tried_again_and_opens_the_circuit_in_the_end() -> None:
-    sent = Sent(otherwise=lambda _: Answer(Verdict.FAILED, "HTTP 404"))
+    sent = Sent(otherwise=lambda _: Answer(Verdict.FAILED, "HTTP 404"), budget=1.0)
     for item in range(5):
         assert not sent.deliver(item)
     assert len(sent.backend.requests) == CircuitBreaker.FAILURES

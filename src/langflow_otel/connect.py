@@ -1,7 +1,7 @@
 """Destinations, as they are wanted, to a span processor of a provider that sends there."""
 
-import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import partial
 from importlib.metadata import entry_points
 from itertools import count
 
@@ -9,7 +9,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 
 from langflow_otel import environment as env
-from langflow_otel.destinations import DESTINATIONS
+from langflow_otel.capture.masker import Masker
+from langflow_otel.destinations import DESTINATIONS, own_name
 from langflow_otel.export.account import Room
 from langflow_otel.export.destination import DestinationSpanExporter
 from langflow_otel.export.fan_out import FanOutSpanProcessor
@@ -22,29 +23,21 @@ from langflow_otel.settings import Settings
 Wanted = Sequence[str | SpanExporter]
 
 _EXPORTERS = "opentelemetry_traces_exporter"
-# Encoding a batch of 512 spans holds the GIL for 8-10 ms; one of 64 does not.
-_BATCH_SIZE = 64
-_BATCH_DELAY_MS = 500
-_QUEUE_SIZE = 2048
 
 
 def connect(
     provider: TracerProvider, wanted: Wanted, settings: Settings
-) -> dict[str, DestinationSpanExporter]:
-    """Let `provider` send to each that is wanted; return the exporters by their names."""
+) -> FanOutSpanProcessor | None:
+    """Let `provider` send to each that is wanted; return what does, if there is any."""
     gates: dict[str, Gate] = {}
     for name, exporter in _exporters(wanted, settings):
-        try:
-            gate = Gate(exporter, Room(_queue_size(), settings.queue_bytes), _processor)
-        except ValueError as error:
-            logger.error("langflow-otel: %s is off: OTEL_BSP_* does not fit (%s)", name, error)
-            continue
-        gates[_unused(name, gates)] = gate
-    if gates:
-        provider.add_span_processor(
-            FanOutSpanProcessor(list(gates.values()), settings.shutdown_timeout)
-        )
-    return {name: gate.exporter for name, gate in gates.items()}
+        room = Room(settings.queue_size, settings.queue_bytes)
+        gates[_unused(name, gates)] = Gate(exporter, room, partial(_processor, settings))
+    if not gates:
+        return None
+    processor = FanOutSpanProcessor(gates, settings.shutdown_timeout)
+    provider.add_span_processor(processor)
+    return processor
 
 
 def _unused(name: str, used: Collection[str]) -> str:
@@ -53,10 +46,21 @@ def _unused(name: str, used: Collection[str]) -> str:
     return next(each for each in names if each not in used)
 
 
+def _once(wanted: Iterable[str | SpanExporter]) -> Iterator[str | SpanExporter]:
+    """Yield each name once, by whichever of its names, and each exporter."""
+    named: set[str] = set()
+    for each in wanted:
+        if not isinstance(each, str):
+            yield each
+        elif own_name(each) not in named:
+            named.add(own_name(each))
+            yield each
+
+
 def _exporters(
     wanted: Iterable[str | SpanExporter], settings: Settings
 ) -> Iterator[tuple[str, DestinationSpanExporter]]:
-    for each in wanted:
+    for each in _once(wanted):
         name = each if isinstance(each, str) else type(each).__name__
         try:
             exporter = _named(each, settings) if isinstance(each, str) else each
@@ -64,7 +68,9 @@ def _exporters(
             logger.error("langflow-otel: %s is off: %s", name, error)
             continue
         except Exception as error:  # noqa: BLE001 - a wrong variable must not stop Langflow
-            logger.error("langflow-otel: exporter %r cannot be made (%s); it is off", name, error)
+            # Its text may quote an address with a password in it.
+            told = Masker(settings.names).text(str(error))
+            logger.error("langflow-otel: exporter %r cannot be made (%s); it is off", name, told)
             continue
         if isinstance(exporter, DestinationSpanExporter):
             yield exporter.name, exporter
@@ -95,26 +101,13 @@ def _foreign(name: str, exporter: SpanExporter, settings: Settings) -> Destinati
     return DestinationSpanExporter(name, ExporterSender(exporter), settings=settings, ai_only=False)
 
 
-def _processor(exporter: SpanExporter) -> BatchSpanProcessor:
+def _processor(settings: Settings, exporter: SpanExporter) -> BatchSpanProcessor:
     return BatchSpanProcessor(
         exporter,
-        max_export_batch_size=_batch_size(),
-        schedule_delay_millis=_unless_set("OTEL_BSP_SCHEDULE_DELAY", _BATCH_DELAY_MS),
+        max_queue_size=settings.queue_size,
+        max_export_batch_size=settings.batch_size,
+        schedule_delay_millis=settings.batch_delay * 1000,
     )
-
-
-def _queue_size() -> int:
-    queue = os.environ.get("OTEL_BSP_MAX_QUEUE_SIZE", "").strip()
-    return int(queue) if queue.isdigit() else _QUEUE_SIZE
-
-
-def _batch_size() -> int | None:
-    return _unless_set("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", min(_BATCH_SIZE, _queue_size()))
-
-
-def _unless_set(variable: str, default: int) -> int | None:
-    """Return `default`, or None (which makes the SDK read `variable`) where that is set."""
-    return None if os.environ.get(variable, "").strip() else default
 
 
 def say_unknown_policies(settings: Settings) -> None:

@@ -125,6 +125,11 @@ def destinations_of(environ: Mapping[str, str]) -> list[str]:
     return found
 
 
+def own_name(name: str) -> str:
+    """Return the name that a destination's exporter has for itself."""
+    return OTLP if name == LANGFLOW_OTLP else name
+
+
 def _say_half_set(environ: Mapping[str, str], found: Iterable[str]) -> None:
     for name, known in DESTINATIONS.items():
         missing = known.missing(environ) if name not in found else ()

@@ -15,7 +15,7 @@ from langflow_otel.capture import NO_CONTENT, Capture, HiddenComponents
 from langflow_otel.connect import Wanted
 from langflow_otel.enrich import SCOPE
 from langflow_otel.export.account import Statistics
-from langflow_otel.guard import logger
+from langflow_otel.guard import logger, safely
 from langflow_otel.package import _instruments_any
 from langflow_otel.settings import Settings, deactivated_by
 from langflow_otel.spans import LangflowTracer
@@ -77,24 +77,23 @@ class LangflowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
                 exporters; default: what the environment says), `capture_content` (bool, goes before
                 the environment), `mask` (a function of a text of content that returns what is sent
                 instead; called in a thread of its own before spans are sent, and what it fails at
-                or takes more than
-                250 ms for is hidden), `mask_keys` (names whose values are masked), and
-                `hide_components` (types or ids of components whose content is never captured);
-                the last two are added to what the environment says.
+                or takes more than 250 ms for is hidden), `mask_keys` (names whose values are
+                masked), and `hide_components` (types or ids of components whose content is never
+                captured); the last two are added to what the environment says.
         """
-        for name in sorted(set(kwargs) - _ARGUMENTS):
-            logger.warning(
-                "langflow-otel: instrument() knows no %s=; it is ignored (there are: %s)",
-                name,
-                ", ".join(sorted(_ARGUMENTS - _BASE_ARGUMENTS)),
-            )
+        _say_unknown(set(kwargs) - _ARGUMENTS)
         if variable := deactivated_by():
             logger.info("langflow-otel: off, because of %s", variable)
             return
         settings = Settings.from_environment(arguments=kwargs)
-        self._pipeline = pipeline.build(
-            kwargs.get("tracer_provider"), settings, _wanted(kwargs.get("destinations"))
+        self._pipeline = safely(
+            pipeline.build,
+            kwargs.get("tracer_provider"),
+            settings,
+            _wanted(kwargs.get("destinations")),
         )
+        if self._pipeline is None:
+            return
         metrics.observe(self._pipeline.statistics)
         tracer = self._pipeline.provider.get_tracer(SCOPE, __version__)
         self._tracer = LangflowTracer(
@@ -125,6 +124,15 @@ class LangflowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
             self._pipeline = None
 
 
+def _say_unknown(names: Iterable[str]) -> None:
+    for name in sorted(names):
+        logger.warning(
+            "langflow-otel: instrument() knows no %s=; it is ignored (there are: %s)",
+            name,
+            ", ".join(sorted(_ARGUMENTS - _BASE_ARGUMENTS)),
+        )
+
+
 def _wanted(destinations: Any) -> Wanted | None:
     """Return the argument, if it is a list of names and exporters; else say so once."""
     if destinations is None:
@@ -134,13 +142,18 @@ def _wanted(destinations: Any) -> Wanted | None:
         listed = list(listed)
         if all(isinstance(each, str | SpanExporter) for each in listed):
             return listed
+    odd = next((o for o in _items(destinations) if not isinstance(o, str | SpanExporter)), None)
     wrong(
         "instrument(destinations=…)",
-        f"a {type(destinations).__name__}",
+        f"a {type(destinations).__name__}" if odd is None else f"{odd!r:.60}",
         "a list of names and span exporters",
         "what the environment says",
     )
     return None
+
+
+def _items(destinations: Any) -> Iterable[Any]:
+    return destinations if isinstance(destinations, Iterable) else ()
 
 
 def _is_installed(requirement: str) -> bool:

@@ -12,14 +12,15 @@ from langflow_otel import environment as env
 from langflow_otel.connect import Wanted, connect, say_unknown_policies
 from langflow_otel.destinations import (
     DESTINATIONS,
-    LANGFLOW_OTLP,
     LLM_DESTINATIONS,
     OTLP,
     destinations_of,
+    own_name,
 )
 from langflow_otel.enrich import enrich, stop_enriching
 from langflow_otel.export.account import Statistics
 from langflow_otel.export.destination import DestinationSpanExporter
+from langflow_otel.export.fan_out import FanOutSpanProcessor
 from langflow_otel.guard import logger
 from langflow_otel.settings import Settings
 
@@ -37,13 +38,15 @@ class Pipeline:
         captures_content: Whether content is captured at all.
         destinations: The names of the destinations that spans are sent to from here.
         exporters: The exporters among them that are ours, by name.
+        processor: What was added to the provider to send to them, if anything was.
     """
 
     provider: trace.TracerProvider
     owned: bool
     captures_content: bool
-    destinations: tuple[str, ...]
+    destinations: tuple[str, ...] = ()
     exporters: Mapping[str, DestinationSpanExporter] = field(default_factory=dict)
+    processor: FanOutSpanProcessor | None = None
 
     def late_enrichment(self) -> Callable[[], bool] | None:
         """Return what enriches a provider that is installed later; None where it is there."""
@@ -54,10 +57,12 @@ class Pipeline:
         return {name: each.account.statistics() for name, each in self.exporters.items()}
 
     def shutdown(self) -> None:
-        """Flush and stop the provider, if it was made here."""
+        """Flush and stop what was made here: the provider, or what was added to one."""
         stop_enriching()
         if self.owned and isinstance(self.provider, TracerProvider):
             self.provider.shutdown()
+        elif self.processor is not None:
+            self.processor.shutdown()
 
 
 def build(
@@ -77,7 +82,7 @@ def build(
         return _given(argument, _maskable(settings), wanted or ())
     provider = _usable_global_provider()
     if provider is not None:
-        return _adopted(provider, chosen, _maskable(settings))
+        return _adopted(provider, chosen, _maskable(settings), asked_for=wanted is not None)
     if chosen:
         return _own(chosen, settings)
     logger.info(
@@ -85,9 +90,7 @@ def build(
         "install a tracer provider"
     )
     content = _maskable(settings).capture_content is True
-    return Pipeline(
-        trace.get_tracer_provider(), owned=False, captures_content=content, destinations=()
-    )
+    return Pipeline(trace.get_tracer_provider(), owned=False, captures_content=content)
 
 
 def _maskable(settings: Settings) -> Settings:
@@ -104,73 +107,84 @@ def _maskable(settings: Settings) -> Settings:
 
 def _given(provider: trace.TracerProvider, settings: Settings, wanted: Wanted) -> Pipeline:
     """Use the provider given; what it exports to besides `wanted` is for who made it to say."""
-    phoenix = _is_phoenix(provider)
     if isinstance(provider, TracerProvider) and wanted:
-        return _adopted(provider, wanted, settings)
+        return _adopted(provider, wanted, settings, asked_for=True)
     if isinstance(provider, TracerProvider):
         enrich(provider)
+    phoenix = _is_phoenix(provider)
+    content = settings.capture_content
     return Pipeline(
         provider,
         owned=False,
-        captures_content=phoenix if settings.capture_content is None else settings.capture_content,
+        captures_content=phoenix if content is None else content,
         destinations=("phoenix",) if phoenix else (),
     )
 
 
-def _adopted(provider: TracerProvider, wanted: Wanted, settings: Settings) -> Pipeline:
+def _adopted(
+    provider: TracerProvider, wanted: Wanted, settings: Settings, *, asked_for: bool
+) -> Pipeline:
     """Use a provider that was made elsewhere.
 
     That of `opentelemetry-instrument` has the exporters already. That of an application gets one
-    for each LLM destination that is wanted and not there; without content, which its own exporters
-    would get, too, unless content is asked for.
+    for each LLM destination that is wanted and not there (for any, where they were `asked_for` in
+    code); without content, which its own exporters would get, too, unless content is asked for.
     """
     enrich(provider)
     content = settings.capture_content
-    names = [name for name in wanted if isinstance(name, str)]
-    # `otlp` is here what OpenTelemetry made of it; ours has that name for itself.
-    there = [
-        _own_name(name)
-        for name in names
-        if name != OTLP and DestinationSpanExporter.made(_own_name(name))
-    ]
+    ours = DestinationSpanExporter.all_made()
+    there = [name for name in map(_there, wanted) if name in ours]
     if _is_phoenix(provider) and "phoenix" not in there:
         there.append("phoenix")
-    absent = [w for w in wanted if w not in there and (w in LLM_DESTINATIONS or w not in names)]
-    added: dict[str, DestinationSpanExporter] = {}
-    if absent:
-        safe = replace(settings, capture_content=content is True)
-        added = connect(provider, absent, safe)
+    absent = [
+        each
+        for each in wanted
+        if _there(each) not in there
+        and (asked_for or not isinstance(each, str) or each in LLM_DESTINATIONS)
+    ]
+    processor = _added(provider, absent, settings) if absent else None
+    _say_what_else_gets_content(settings, there, wanted)
+    added = processor.exporters if processor is not None else {}
+    known = {**{name: ours[name] for name in there if name in ours}, **added}
+    if content is None:
+        content = _is_phoenix(provider) or any(each.sends_content for each in known.values())
+    return Pipeline(
+        provider,
+        owned=False,
+        captures_content=content,
+        destinations=tuple(dict.fromkeys([*there, *added])),
+        exporters=known,
+        processor=processor,
+    )
+
+
+def _there(wanted: object) -> str:
+    """Return the name that the exporter has if it is ours; "" where nobody can tell."""
+    # `otlp` is here what OpenTelemetry made of it; ours has that name for itself.
+    return own_name(wanted) if isinstance(wanted, str) and wanted != OTLP else ""
+
+
+def _added(
+    provider: TracerProvider, absent: Wanted, settings: Settings
+) -> FanOutSpanProcessor | None:
+    content = settings.capture_content is True
+    processor = connect(provider, absent, replace(settings, capture_content=content))
+    if processor is not None:
         logger.warning(
             "langflow-otel: %s is added to the tracer provider that is installed; %s",
-            ", ".join(added),
+            ", ".join(processor.exporters),
             "with content, which that provider's own exporters get, too"
             if content
             else "without content, which that provider's own exporters would get, too "
             f"({env.OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT}=true sends it to all of them)",
         )
-    _say_what_else_gets_content(settings, there, names)
-    ours = DestinationSpanExporter.all_made()
-    captured = any(ours[name].sends_content for name in there if name in ours) or (
-        _is_phoenix(provider) and content is not False
-    )
-    return Pipeline(
-        provider,
-        owned=False,
-        captures_content=captured if content is None else content,
-        destinations=tuple(dict.fromkeys([*there, *added])),
-        exporters={**{name: ours[name] for name in there if name in ours}, **added},
-    )
+    return processor
 
 
-def _own_name(name: str) -> str:
-    return OTLP if name == LANGFLOW_OTLP else name
-
-
-def _say_what_else_gets_content(
-    settings: Settings, there: Sequence[str], names: Sequence[str]
-) -> None:
-    others = sorted(name for name in names if name == OTLP or name not in DESTINATIONS)
-    content = [name for name in there if settings.sends_content(name, by_default=True)]
+def _say_what_else_gets_content(settings: Settings, there: Sequence[str], wanted: Wanted) -> None:
+    named = [each for each in wanted if isinstance(each, str)]
+    others = sorted(name for name in named if name == OTLP or name not in DESTINATIONS)
+    content = [name for name in there if settings.sends_content(name, by_default=name != OTLP)]
     if content and others and settings.capture_content is None:
         logger.warning(
             "langflow-otel: content goes to %s and, through exporters that are not ours, to "
@@ -188,7 +202,8 @@ def _own(wanted: Wanted, settings: Settings) -> Pipeline:
         resource = resource.merge(Resource({SERVICE_NAME: "langflow"}))
     provider = TracerProvider(resource=resource, span_limits=_span_limits())
     enrich(provider)
-    added = connect(provider, wanted, settings)
+    processor = connect(provider, wanted, settings)
+    added = processor.exporters if processor is not None else {}
     for name, exporter in added.items():
         shown = "with" if exporter.sends_content else "without"
         logger.info("langflow-otel: traces go to %s, %s content", name, shown)
@@ -201,14 +216,28 @@ def _own(wanted: Wanted, settings: Settings) -> Pipeline:
         captures_content=content,
         destinations=tuple(added),
         exporters=added,
+        processor=processor,
     )
 
 
 def _span_limits() -> SpanLimits:
     variables = ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT")
-    if any(os.environ.get(name, "").strip() for name in variables):
-        return SpanLimits()
-    return SpanLimits(max_span_attributes=_SPAN_ATTRIBUTES)
+    counted = any(os.environ.get(name, "").strip() for name in variables)
+    try:
+        return SpanLimits() if counted else SpanLimits(max_span_attributes=_SPAN_ATTRIBUTES)
+    except ValueError as error:
+        logger.error("langflow-otel: %s; the limits of spans are the usual ones", error)
+    few = 128
+    return SpanLimits(
+        max_span_attributes=_SPAN_ATTRIBUTES,
+        max_attributes=few,
+        max_events=few,
+        max_links=few,
+        max_event_attributes=few,
+        max_link_attributes=few,
+        max_attribute_length=SpanLimits.UNSET,
+        max_span_attribute_length=SpanLimits.UNSET,
+    )
 
 
 def _usable_global_provider() -> TracerProvider | None:

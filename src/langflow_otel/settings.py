@@ -14,10 +14,12 @@ DEFAULT_MAX_VALUE_BYTES = 16 * 1024
 DEFAULT_QUEUE_BYTES = 64 << 20
 _MAX_VALUE_BYTES_RANGE = range(256, 1024 * 1024 + 1)
 _QUEUE_BYTES_RANGE = range(1 << 20, (1 << 40) + 1)
+_QUEUE_RANGE = range(1, 1_000_001)
 _MILLISECONDS = range(1, 3_600_001)
 Dialect = Literal["openinference", "genai", "both"]
 _MODES = {"full": "true", "none": "false"}
 _POLICIES = {"full": True, "none": False}
+_ALIASES = {"langflow_otlp": "otlp"}
 _GENAI_CONTENT = {
     "true": True,
     "span_only": True,
@@ -55,6 +57,9 @@ class Settings:
         dialect: In which attributes an OTLP destination gets its spans, where that is set:
             `openinference`, `genai` or `both`.
         queue_bytes: The most bytes of spans that wait for one destination.
+        queue_size: The most spans that do.
+        batch_size: The most spans that are taken out of the queue at a time.
+        batch_delay: Seconds that spans wait for others at the most.
         export_timeout: Seconds that one batch may take with all its retries.
         shutdown_timeout: Seconds that sending what is left may take at the end of the process.
         instrument_langchain: Whether OpenInference's LangChain instrumentor is turned on; None
@@ -73,6 +78,10 @@ class Settings:
     contents: Mapping[str, bool] = field(default_factory=dict)
     dialect: Dialect | None = None
     queue_bytes: int = DEFAULT_QUEUE_BYTES
+    queue_size: int = 2048
+    # Encoding a batch of 512 spans holds the GIL for 8-10 ms; one of 64 does not.
+    batch_size: int = 64
+    batch_delay: float = 0.5
     export_timeout: float = 30.0
     shutdown_timeout: float = 5.0
     instrument_langchain: bool | None = None
@@ -88,7 +97,7 @@ class Settings:
         if self.capture_content is False:
             return False
         wanted = by_default if self.capture_content is None else self.capture_content
-        return self.contents.get(destination, wanted)
+        return self.contents.get(destination.lower(), wanted)
 
     @classmethod
     def from_environment(
@@ -102,45 +111,29 @@ class Settings:
         environment says, `hide_components` and `mask_keys` are added to it.
         """
         content = _argument(arguments, "capture_content", bool, unusable=False)
-        mask = _argument(arguments, "mask", Callable, unusable=_hide_all)
         hides = _openinference_hides(environ)
         return cls(
             capture_content=_capture_content(environ) if content is None else content,
             content=_content(environ, hides),
             openinference_hides=hides,
             capture_vectors=is_on(environ, env.OTEL_PYTHON_LANGFLOW_CAPTURE_VECTORS, default=False),
-            contents=_contents(environ),
-            dialect=cast(
-                "Dialect | None",
-                one_of(environ, env.OTEL_PYTHON_LANGFLOW_DIALECT, get_args(Dialect)),
-            ),
-            max_value_bytes=whole_number(
-                environ,
-                env.OTEL_PYTHON_LANGFLOW_MAX_VALUE_BYTES,
-                _MAX_VALUE_BYTES_RANGE,
-                default=DEFAULT_MAX_VALUE_BYTES,
-            ),
-            queue_bytes=whole_number(
-                environ,
-                env.OTEL_PYTHON_LANGFLOW_QUEUE_MAX_BYTES,
-                _QUEUE_BYTES_RANGE,
-                default=DEFAULT_QUEUE_BYTES,
-            ),
-            export_timeout=_seconds(environ, "OTEL_BSP_EXPORT_TIMEOUT", default=30_000),
-            shutdown_timeout=_seconds(
-                environ, env.OTEL_PYTHON_LANGFLOW_SHUTDOWN_TIMEOUT, default=5_000
-            ),
             hide_components=_listed(
                 environ, env.OTEL_PYTHON_LANGFLOW_HIDE_COMPONENTS, arguments, "hide_components"
             ),
             names=SecretNames(
                 _listed(environ, env.OTEL_PYTHON_LANGFLOW_MASK_KEYS, arguments, "mask_keys")
             ),
-            mask=mask,
+            mask=_argument(arguments, "mask", Callable, unusable=_hide_all),
+            contents=_contents(environ),
+            dialect=cast(
+                "Dialect | None",
+                one_of(environ, env.OTEL_PYTHON_LANGFLOW_DIALECT, get_args(Dialect)),
+            ),
             instrument_langchain=boolean(
                 environ, env.OTEL_PYTHON_LANGFLOW_INSTRUMENT_LANGCHAIN, unusable=None
             ),
             replace_tracers=is_on(environ, env.OTEL_PYTHON_LANGFLOW_REPLACE_TRACERS, default=True),
+            **_numbers(environ),
         )
 
 
@@ -240,9 +233,30 @@ def _contents(environ: Mapping[str, str]) -> dict[str, bool]:
         if name.startswith(prefix) and (value := environ[name].strip()):
             if value.lower() not in _POLICIES:
                 wrong(name, value, "full, none", "none")
-            contents[name.removeprefix(prefix).lower()] = _POLICIES.get(value.lower(), False)
+            destination = name.removeprefix(prefix).lower()
+            contents[_ALIASES.get(destination, destination)] = _POLICIES.get(value.lower(), False)
     return contents
 
 
-def _seconds(environ: Mapping[str, str], name: str, *, default: int) -> float:
-    return whole_number(environ, name, _MILLISECONDS, default=default) / 1000
+def _numbers(environ: Mapping[str, str]) -> dict[str, Any]:
+    def number(name: str, allowed: range, default: int) -> int:
+        return whole_number(environ, name, allowed, default=default)
+
+    queue_size = number("OTEL_BSP_MAX_QUEUE_SIZE", _QUEUE_RANGE, Settings.queue_size)
+    default = min(Settings.batch_size, queue_size)
+    return {
+        "max_value_bytes": number(
+            env.OTEL_PYTHON_LANGFLOW_MAX_VALUE_BYTES,
+            _MAX_VALUE_BYTES_RANGE,
+            DEFAULT_MAX_VALUE_BYTES,
+        ),
+        "queue_bytes": number(
+            env.OTEL_PYTHON_LANGFLOW_QUEUE_MAX_BYTES, _QUEUE_BYTES_RANGE, DEFAULT_QUEUE_BYTES
+        ),
+        "queue_size": queue_size,
+        "batch_size": number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", range(1, queue_size + 1), default),
+        "batch_delay": number("OTEL_BSP_SCHEDULE_DELAY", _MILLISECONDS, 500) / 1000,
+        "export_timeout": number("OTEL_BSP_EXPORT_TIMEOUT", _MILLISECONDS, 30_000) / 1000,
+        "shutdown_timeout": number(env.OTEL_PYTHON_LANGFLOW_SHUTDOWN_TIMEOUT, _MILLISECONDS, 5_000)
+        / 1000,
+    }

@@ -91,6 +91,8 @@ class Account:
     def admit(self, size: int, room: Room) -> str | None:
         """Note a span of `size` bytes in the queue, if there is room; else return the reason."""
         with self._lock:
+            if self._closed:
+                return SHUTDOWN
             if self._numbers["queue_items"] >= room.items:
                 return QUEUE_FULL
             if self._numbers["queue_bytes"] + size > room.bytes:

@@ -6,8 +6,8 @@ import time
 class CircuitBreaker:
     """Says whether a request is worth making.
 
-    Closed, all are. Open, none is. After a while one is, half open: if it succeeds the circuit
-    closes, else it opens again for longer. Used by one thread at a time.
+    Closed, all are. Open, none is. After a while one is, half open: if the backend answers it the
+    circuit closes, else it opens again for longer. Used by one thread at a time.
     """
 
     #: Seconds that the circuit is open at first, and at most.
@@ -17,35 +17,30 @@ class CircuitBreaker:
 
     def __init__(self) -> None:
         """Start closed."""
-        self._until: float | None = None
-        self._seconds = self.SHORTEST
-        self._failures = 0
-        self.half_open = False
+        self.answered()
 
     @property
     def state(self) -> str:
         """`closed`, `open` or `half_open`."""
         if self._until is None:
             return "closed"
-        return "half_open" if self.half_open or time.monotonic() >= self._until else "open"
+        return "open" if self.left > 0 else "half_open"
 
-    def allows(self) -> bool:
-        """Tell whether to try."""
-        if self._until is not None:
-            if time.monotonic() < self._until:
-                return False
-            self.half_open = True
-        return True
+    @property
+    def left(self) -> float:
+        """The seconds until a request is worth making."""
+        return 0.0 if self._until is None else max(0.0, self._until - time.monotonic())
 
-    def succeeded(self) -> None:
-        """Close: a request was taken."""
-        self._until, self._seconds, self._failures = None, self.SHORTEST, 0
-        self.half_open = False
+    def answered(self) -> None:
+        """Close: the backend is there."""
+        self._until: float | None = None
+        self._seconds = self.SHORTEST
+        self._failures = 0
 
     def failed(self) -> None:
         """Count a failure that no retry mends; open after some in a row."""
         self._failures += 1
-        if self.half_open or self._failures >= self.FAILURES:
+        if self._until is not None or self._failures >= self.FAILURES:
             self.open()
 
     def open(self, seconds: float | None = None) -> None:
@@ -53,4 +48,3 @@ class CircuitBreaker:
         due = self._seconds if seconds is None else min(max(seconds, self._seconds), self.LONGEST)
         self._until = time.monotonic() + due
         self._seconds = min(2 * self._seconds, self.LONGEST)
-        self.half_open = False

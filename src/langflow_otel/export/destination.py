@@ -1,10 +1,12 @@
 """What every destination does with a batch: select, re-root, translate, send, account."""
 
 import atexit
+import os
 import threading
 import time
 import weakref
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from opentelemetry.sdk.resources import Resource
@@ -83,7 +85,8 @@ class DestinationSpanExporter(SpanExporter):
         self._made.add(self)
         # The SDK's processor waits up to 30 seconds at exit for each exporter that does not hurry.
         # Registered after the provider's own, and so called before it.
-        atexit.register(_hurry_at_exit, weakref.ref(self))
+        self._at_exit = partial(_hurry_at_exit, weakref.ref(self))
+        atexit.register(self._at_exit)
 
     @classmethod
     def made(cls, name: str) -> bool:
@@ -111,7 +114,7 @@ class DestinationSpanExporter(SpanExporter):
                 self.account.add("accepted", len(selected))
             self._content.begin_batch()
             items = [item for span in selected if (item := self._item(span)) is not None]
-            taken = not items or self._resilient.deliver(items)
+            taken = not items or bool(safely(self._resilient.deliver, items))
             self.account.took(time.monotonic() - started)
             self.account.tell()
         whole = taken and len(items) == len(selected)
@@ -124,6 +127,7 @@ class DestinationSpanExporter(SpanExporter):
     def shutdown(self) -> None:
         """Close the connections."""
         self._made.discard(self)
+        atexit.unregister(self._at_exit)
         self._resilient.close()
         self.account.tell(at_last=True)
 
@@ -206,3 +210,13 @@ def _hurry_at_exit(reference: "weakref.ref[DestinationSpanExporter]") -> None:
     exporter = reference()
     if exporter is not None:
         exporter.hurry(exporter._shutdown_timeout)
+
+
+def _renew_all() -> None:
+    for exporter in list(DestinationSpanExporter._made):
+        exporter.renew()
+
+
+# Also for those whose queue the SDK has made, which knows nothing of their locks.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_all)

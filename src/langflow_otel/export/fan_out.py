@@ -3,7 +3,7 @@
 import os
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
@@ -11,6 +11,8 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 from langflow_otel.export.gate import Gate
 from langflow_otel.export.size import size_of
 from langflow_otel.guard import safely
+
+_processors: "weakref.WeakSet[FanOutSpanProcessor]" = weakref.WeakSet()
 
 
 class FanOutSpanProcessor(SpanProcessor):
@@ -20,17 +22,17 @@ class FanOutSpanProcessor(SpanProcessor):
     destination would take the time, or the flush, of all that come after it.
 
     Args:
-        gates: The ways into the destinations' queues.
+        gates: The ways into the destinations' queues, by the destinations' names.
         shutdown_timeout: Seconds that `shutdown` may take.
     """
 
-    def __init__(self, gates: Sequence[Gate], shutdown_timeout: float) -> None:
+    def __init__(self, gates: Mapping[str, Gate], shutdown_timeout: float) -> None:
         """See the class."""
-        self.gates = tuple(gates)
+        self.gates = tuple(gates.values())
+        self.exporters = {name: gate.exporter for name, gate in gates.items()}
         self._shutdown_timeout = shutdown_timeout
         self._closed = False
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_renewing(weakref.ref(self)))
+        _processors.add(self)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Do nothing."""
@@ -63,6 +65,7 @@ class FanOutSpanProcessor(SpanProcessor):
         for gate, closing in zip(self.gates, closings, strict=True):
             closing.wait(max(0.0, until - time.monotonic()))
             gate.closed()
+        _processors.discard(self)
 
     def renew(self) -> None:
         """Start anew in a forked process."""
@@ -78,10 +81,11 @@ class FanOutSpanProcessor(SpanProcessor):
             gate.offer(span, size)
 
 
-def _renewing(reference: "weakref.ref[FanOutSpanProcessor]") -> Callable[[], None]:
-    def renew() -> None:
-        processor = reference()
-        if processor is not None:
-            processor.renew()
+def _renew_all() -> None:
+    for processor in list(_processors):
+        processor.renew()
 
-    return renew
+
+# For the whole process, as there is no way to take one back.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_all)

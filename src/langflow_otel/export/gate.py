@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.trace import StatusCode
 
 from langflow_otel import attributes as names
-from langflow_otel.export.account import QUEUE_FULL, SHUTDOWN, Room
+from langflow_otel.export.account import LOG_INTERVAL, QUEUE_BYTES, SHUTDOWN, Room
 from langflow_otel.export.content import shed
 from langflow_otel.export.destination import DestinationSpanExporter
 from langflow_otel.export.size import size_of
@@ -46,7 +46,7 @@ class Gate:
         self._held: dict[int, int] = {}
         self._open = True
         self._processor = make(_ReleasingSpanExporter(exporter, self._release))
-        self._background = _Background()
+        self._background = _Background(exporter.account.tell)
 
     @property
     def room(self) -> Room:
@@ -64,17 +64,14 @@ class Gate:
         important = _is_important(span)
         reason = account.admit(size, self._room[_ANY if important else _WITH_CONTENT])
         if reason is not None:
-            bare = shed(span)
-            bare_size = size_of(bare)
-            # Where the number of spans is what is short, its content is no use to anybody.
-            lighter = bare_size < size and reason != QUEUE_FULL
-            span, size = (bare, bare_size) if lighter else (span, size)
+            if reason == QUEUE_BYTES:
+                span, size = _lighter(span, size)
             reason = account.admit(size, self._room[_ALL if important else _ANY])
-            if reason is not None:
-                account.refuse(reason)
-                return
-            if lighter:
-                account.add("without_content")
+        if reason is not None:
+            account.refuse(reason)
+            return
+        if (span.attributes or {}).get(names.CONTENT_SHED):
+            account.add("without_content")
         self._held[id(span)] = size
         self._processor.on_end(span)
 
@@ -93,6 +90,7 @@ class Gate:
 
     def closed(self) -> None:
         """Say that the time for `close` is over."""
+        self._background.stop()
         self.exporter.account.abandon()
         self.exporter.account.tell(at_last=True)
 
@@ -100,7 +98,7 @@ class Gate:
         """Start anew in a forked process, where the processor's queue is empty."""
         self._held = {}
         self.exporter.renew()
-        self._background = _Background()
+        self._background = _Background(self.exporter.account.tell)
 
     def _release(self, spans: Sequence[ReadableSpan]) -> None:
         sizes = [self._held.pop(id(span), 0) for span in spans]
@@ -130,26 +128,52 @@ class _ReleasingSpanExporter(SpanExporter):
 
 
 class _Background:
-    """Calls what may hang, so that who asks for it can stop waiting.
+    """Calls what may hang, so that who asks for it can stop waiting; `often` once in a while.
 
     The thread is there from the start: none can be started any more when the interpreter exits.
     """
 
-    def __init__(self) -> None:
-        self._calls: queue.SimpleQueue[tuple[Callable[[], object], threading.Event]]
+    def __init__(self, often: Callable[[], object]) -> None:
+        self._calls: queue.SimpleQueue[tuple[Callable[[], object], threading.Event] | None]
         self._calls = queue.SimpleQueue()
-        threading.Thread(target=self._run, name="langflow-otel-flush", daemon=True).start()
+        target, calls = _called_in_turn, self._calls
+        threading.Thread(
+            target=target, args=(calls, often), name="langflow-otel-flush", daemon=True
+        ).start()
 
     def call(self, function: Callable[[], object]) -> threading.Event:
         done = threading.Event()
         self._calls.put((function, done))
         return done
 
-    def _run(self) -> None:
-        while True:
-            function, done = self._calls.get()
-            safely(function)
-            done.set()
+    def stop(self) -> None:
+        """Let the thread end, after what it was asked to call."""
+        self._calls.put(None)
+
+
+def _called_in_turn(
+    calls: "queue.SimpleQueue[tuple[Callable[[], object], threading.Event] | None]",
+    often: Callable[[], object],
+) -> None:
+    while True:
+        try:
+            call = calls.get(timeout=LOG_INTERVAL)
+        except queue.Empty:
+            safely(often)
+            continue
+        if call is None:
+            return
+        safely(call[0])
+        call[1].set()
+        # Or else it would be held, with all that it is a method of, until the next.
+        del call
+
+
+def _lighter(span: ReadableSpan, size: int) -> tuple[ReadableSpan, int]:
+    """Return `span` without its content, and its size, if that makes it smaller."""
+    bare = shed(span)
+    bare_size = size_of(bare)
+    return (bare, bare_size) if bare_size < size else (span, size)
 
 
 def _is_important(span: ReadableSpan) -> bool:

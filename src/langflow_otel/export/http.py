@@ -13,18 +13,21 @@ from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
+import orjson
 import requests
 from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.util.re import parse_env_headers
-from requests.adapters import HTTPAdapter
+from requests.adapters import DEFAULT_POOLSIZE, HTTPAdapter
 from requests.auth import AuthBase, HTTPBasicAuth
 from requests.utils import get_auth_from_url
+from urllib3.exceptions import HTTPError
 
 from langflow_otel.export.sending import Answer, Sender, Verdict, verdict_of
 from langflow_otel.export.size import size_of
+from langflow_otel.export.watchdog import Watch
 
 _SHARED_HEADERS = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
 _CA_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -32,8 +35,8 @@ _CA_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _REQUEST_SECONDS = 10.0
 # Level 1 takes a fifth of the time of gzip's usual 9, for texts a fifth larger.
 _GZIP_LEVEL = 1
-# An OTLP answer is empty, or tells in a line why spans were refused.
-_MAX_ANSWER_BYTES = 2048
+# An OTLP answer is empty, or tells why spans were refused.
+_MAX_ANSWER_BYTES = 64 << 10
 
 
 def otlp_sender(
@@ -78,6 +81,14 @@ class HttpSender:
         # Without a request there was nothing that could be sent of it.
         return self._wire.answer or Answer(Verdict.INVALID, "not encodable, or over 64 MiB")
 
+    def hurry(self, seconds: float) -> None:
+        """Let the request that is under way end in `seconds`."""
+        self._wire.hurry(seconds)
+
+    def renew(self) -> None:
+        """Start anew in a forked process."""
+        self._wire.renew()
+
     def size(self, item: ReadableSpan) -> int:
         """Return about how many bytes `item` takes in a request."""
         return size_of(item)
@@ -101,6 +112,7 @@ class Wire(HTTPAdapter):
         self, *, own: bool, compressed: bool = False, taken: frozenset[int] = frozenset()
     ) -> None:
         """See the class."""
+        self._watch = Watch()
         super().__init__(max_retries=0)
         self.own = own
         self.compressed = compressed
@@ -111,6 +123,20 @@ class Wire(HTTPAdapter):
         """Let the next request take `timeout` seconds; there is no answer yet."""
         self.answer: Answer | None = None
         self._until = time.monotonic() + timeout
+
+    def hurry(self, seconds: float) -> None:
+        """Let the request that is under way end in `seconds`."""
+        self._watch.hurry(time.monotonic() + seconds)
+
+    def renew(self) -> None:
+        """Leave the connections to the process that this one was forked from."""
+        self._watch = Watch()
+        self.init_poolmanager(DEFAULT_POOLSIZE, DEFAULT_POOLSIZE)
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Make a pool of connections that are watched."""
+        super().init_poolmanager(*args, **kwargs)  # type: ignore[no-untyped-call,unused-ignore]
+        self.poolmanager.pool_classes_by_scheme = self._watch.pools()
 
     def send(
         self,
@@ -132,36 +158,34 @@ class Wire(HTTPAdapter):
         # As requests takes it: one number, or one to connect and one to read.
         allowed = max(timeout) if isinstance(timeout, tuple) else timeout or _REQUEST_SECONDS
         seconds = max(0.001, min(allowed, self._until - time.monotonic()))
+        self._watch.begin(time.monotonic() + seconds)
         try:
             with super().send(request, True, (seconds, seconds), verify, cert, proxies) as response:
                 self.answer = self._read(response)
-        except (requests.RequestException, OSError, ValueError) as error:
-            self.answer = _answer_of(error)
+        except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+            self.answer = self._failed(error)
+        finally:
+            self._watch.done()
         return _all_is_well(request)
+
+    def _failed(self, error: Exception) -> Answer:
+        if time.monotonic() >= self._until:
+            return Answer(Verdict.BUSY, "no answer in time")
+        # A certificate that is no good, or is not there, will not be better in a second.
+        refused = isinstance(error, requests.exceptions.SSLError | requests.exceptions.InvalidURL)
+        fatal = refused or not isinstance(error, requests.RequestException | HTTPError)
+        return Answer(Verdict.FAILED if fatal else Verdict.BUSY, type(error).__name__)
 
     def _read(self, response: requests.Response) -> Answer:
         status = response.status_code
-        body = self._body(response) if status == 200 else b""
+        # Read to its end, if that comes soon, the connection can be used again.
+        body = response.raw.read(_MAX_ANSWER_BYTES, decode_content=True)
         return Answer(
             Verdict.TAKEN if status in self._taken else verdict_of(status),
             f"HTTP {status}",
             retry_after=seconds_of(response.headers.get("retry-after")),
-            rejected=_rejected(body),
+            rejected=_rejected(body, response) if status == 200 else 0,
         )
-
-    def _body(self, response: requests.Response) -> bytes:
-        """Return the answer's text; "" where it is long, or dripped in slower than time allows."""
-        length = response.headers.get("content-length", "")
-        if not length.isdigit() or int(length) > _MAX_ANSWER_BYTES:
-            return b""
-        body = b""
-        # Byte by byte, out of a buffer: each wait on the socket ends, all of them need not.
-        while len(body) < int(length):
-            byte = response.raw.read(1)
-            if not byte or time.monotonic() > self._until:
-                return b""
-            body += byte
-        return body
 
 
 class OwnHeaders(AuthBase):
@@ -178,6 +202,8 @@ class OwnHeaders(AuthBase):
             name
             for variable in _SHARED_HEADERS
             for name in parse_env_headers(os.environ.get(variable, ""), liberal=True)
+            # These say what is sent, whoever else is told so.
+            if not name.lower().startswith("content-")
         ]
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -214,13 +240,6 @@ def _session(wire: Wire, auth: AuthBase | None = None) -> requests.Session:
     return session
 
 
-def _answer_of(error: Exception) -> Answer:
-    permanent = isinstance(
-        error, ValueError | requests.exceptions.SSLError | requests.exceptions.InvalidURL
-    ) and not isinstance(error, requests.ConnectionError)
-    return Answer(Verdict.FAILED if permanent else Verdict.BUSY, type(error).__name__)
-
-
 def _all_is_well(request: requests.PreparedRequest) -> requests.Response:
     response = requests.Response()
     response.status_code = 200
@@ -229,9 +248,11 @@ def _all_is_well(request: requests.PreparedRequest) -> requests.Response:
     return response
 
 
-def _rejected(body: bytes) -> int:
+def _rejected(body: bytes, response: requests.Response) -> int:
+    """Return how many spans were refused of a request that was taken (OTLP's partial success)."""
     try:
-        answer = ExportTraceServiceResponse.FromString(body)
-    except Exception:  # noqa: BLE001 - protobuf's own, in every version another
+        if response.headers.get("content-type", "").startswith("application/json"):
+            return int(orjson.loads(body)["partialSuccess"]["rejectedSpans"])
+        return int(ExportTraceServiceResponse.FromString(body).partial_success.rejected_spans)
+    except Exception:  # noqa: BLE001 - nothing was said, or protobuf's, in every version another
         return 0
-    return int(answer.partial_success.rejected_spans)

@@ -36,6 +36,10 @@ class GuardedMask:
 
     def __call__(self, text: str) -> str:
         """Return what may be sent instead of `text`."""
+        if self._pid != os.getpid():
+            # Forked, perhaps while the lock was held by a thread that is not here.
+            self._lock = threading.Lock()
+            self._start_worker()
         seconds = min(CALL_SECONDS, self._until - time.monotonic())
         if seconds <= 0 or not self._lock.acquire(timeout=seconds):
             return HIDDEN
@@ -45,8 +49,6 @@ class GuardedMask:
             self._lock.release()
 
     def _called(self, text: str, seconds: float) -> str:
-        if self._pid != os.getpid():
-            self._start_worker()
         if self._busy or self._worker is None or not self._worker.is_alive():
             return HIDDEN
         answer: queue.SimpleQueue[str] = queue.SimpleQueue()

@@ -32,6 +32,9 @@ FIRST_TOKEN_EVENTS = frozenset(
     {"First Token Stream Event", "gen_ai.content.first_token", "langflow.first_token"}
 )
 _COST = "llm.cost."
+_COUNTING = ("llm.token_count.", "gen_ai.usage.")
+# Of a message that has neither parts nor tool calls.
+_PLAIN = frozenset({"message.role", "message.content", "message.name", "message.tool_call_id"})
 _IMAGE_URL = f"{MessageContentAttributes.MESSAGE_CONTENT_IMAGE}.{ImageAttributes.IMAGE_URL}"
 # A number of more digits is nobody's index.
 _MAX_DIGITS = 9
@@ -136,6 +139,8 @@ def invocation_parameters(attributes: Attributes) -> dict[str, Any]:
 
 def usage(attributes: Attributes) -> Usage | None:
     """Return the tokens told by `llm.token_count.*`, else by `gen_ai.usage.*`; None if none are."""
+    if not any(name.startswith(_COUNTING) for name in attributes):
+        return None
     counts = {name: _count(attributes, told) for name, told in _COUNTS.items()}
     if all(count is None for count in counts.values()):
         return None
@@ -147,12 +152,13 @@ def usage(attributes: Attributes) -> Usage | None:
 
 
 def costs(attributes: Attributes) -> dict[str, float]:
-    """Return what `llm.cost.*` tells, in US dollars, by the name behind that."""
+    """Return the costs, in US dollars, by the name behind `llm.cost.`; else GenAI's total."""
     told = {
         name.removeprefix(_COST): number(value)
         for name, value in attributes.items()
         if name.startswith(_COST)
     }
+    told.setdefault("total", number(attributes.get("gen_ai.usage.cost")))
     return {name: cost for name, cost in told.items() if cost is not None and cost >= 0}
 
 
@@ -216,14 +222,14 @@ def number(value: Any) -> float | None:
 
 def _count(attributes: Attributes, told: tuple[str, ...]) -> int | None:
     for name in told:
-        count = number(attributes.get(name))
+        count = number(attributes[name]) if name in attributes else None
         if count is not None and count >= 0 and count.is_integer():
             return int(count)
     return None
 
 
 def _message(fields: Attributes, *, answered: bool) -> dict[str, Any]:
-    calls = _tool_calls(fields)
+    calls = [] if fields.keys() <= _PLAIN else _tool_calls(fields)
     call_id = fields.get(MessageAttributes.MESSAGE_TOOL_CALL_ID)
     role = fields.get(MessageAttributes.MESSAGE_ROLE)
     if not role:
@@ -288,8 +294,6 @@ def _document(fields: Attributes) -> dict[str, Any]:
     score = number(fields.get(DocumentAttributes.DOCUMENT_SCORE))
     if score is not None:
         document["score"] = score
-    metadata = parsed(fields.get(DocumentAttributes.DOCUMENT_METADATA))
-    if metadata is None:
-        metadata = {}
+    metadata = parsed(fields.get(DocumentAttributes.DOCUMENT_METADATA) or "{}")
     document["metadata"] = metadata if isinstance(metadata, dict) else {"metadata": metadata}
     return document

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+from langflow_otel import guard
 from langflow_otel.export.account import SHUTDOWN, Account
 from langflow_otel.export.breaker import CircuitBreaker
 from langflow_otel.export.sending import Answer, Sender, Verdict
@@ -17,8 +18,11 @@ from langflow_otel.guard import warn_once
 DEFAULT_BUDGET = 30.0
 # Seconds before the first retry, doubled for each further one up to the last.
 _FIRST_DELAY, _LAST_DELAY = 0.25, 8.0
-# Requests that may be refused as invalid while nothing of the batch has been taken.
-_HOPELESS = 8
+# What halving a batch down to one item takes, twice, and some: while nothing of it is taken, more
+# refusals than that mean that the backend refuses everything.
+_REFUSALS = 4
+# So many batches in a row of which nothing was taken, and the next is not looked into.
+_HOPELESS = 3
 # Where a request of less than this would be made, it is not worth starting it.
 _LEAST_SECONDS = 0.02
 
@@ -28,7 +32,10 @@ class _Batch:
     """One batch on its way."""
 
     until: float
-    invalid: int = 0
+    #: Requests that may be refused, as invalid or too large, before anything is taken.
+    refusals_left: int
+    #: Why they were.
+    refused: str = ""
     taken: int = 0
 
 
@@ -36,9 +43,10 @@ class ResilientSender:
     """Sends batches with `sender`, and notes in `account` what becomes of each item.
 
     What may pass (429, 5xx, no connection) is tried again, with growing and jittered delays, or
-    after what `Retry-After` says; what is too large is halved; what is invalid is halved until the
-    culprit is alone. Wrong credentials, and a backend that stays away, open the circuit: for a
-    while nothing is tried.
+    after what `Retry-After` says. What is too large is halved, and what comes later is cut to what
+    fits. What is invalid is halved until the culprit is alone. Wrong credentials, and a backend
+    that stays away, open the circuit: for a while nothing is tried, and a batch waits as long as it
+    may.
 
     Args:
         sender: Makes one attempt.
@@ -71,9 +79,13 @@ class ResilientSender:
 
     def renew(self) -> None:
         """Start anew: at first, and in a forked process, where no lock is held."""
+        self._sender.renew()
         self._breaker = CircuitBreaker()
         self._last_call: float | None = None
         self._changed = threading.Condition()
+        # What a request may have after the backend has said that more is too large.
+        self._fitting = self._max_bytes
+        self._refused_batches = 0
 
     @property
     def circuit(self) -> str:
@@ -82,21 +94,44 @@ class ResilientSender:
 
     def deliver(self, items: Sequence[Any]) -> bool:
         """Send `items`; return whether the backend took all of them."""
-        batch = _Batch(self._clipped(time.monotonic() + self._budget))
-        parts = list(self._parts(items))[::-1]
-        while parts:
-            part = parts.pop()
-            left = self._settle(part, batch)
-            if left:
-                middle = len(left) // 2
-                parts += [left[middle:], left[:middle]]
+        refusals = 2 * len(items).bit_length() + _REFUSALS
+        hopeless = self._refused_batches >= _HOPELESS
+        until = self._clipped(time.monotonic() + self._budget)
+        batch = _Batch(until, refusals_left=1 if hopeless else refusals)
+        unsettled = self._bring_to_an_end(items, batch)
+        self._drop(unsettled, Verdict.FAILED.value)
+        if batch.taken:
+            self._refused_batches = 0
+        elif batch.refusals_left <= 0:
+            self._refused_batches += 1
         return batch.taken == len(items)
+
+    def _bring_to_an_end(self, items: Sequence[Any], batch: _Batch) -> Sequence[Any]:
+        """Send `items` in parts; return those that an error of ours has left."""
+        parts: list[Sequence[Any]] = [items]
+        try:
+            parts = list(self._parts(items))[::-1]
+            while parts:
+                if batch.refusals_left <= 0 and not batch.taken:
+                    self._drop(parts.pop(), batch.refused)
+                    continue
+                left = self._settle(parts[-1], batch)
+                parts.pop()
+                if left:
+                    middle = len(left) // 2
+                    parts += [left[middle:], left[:middle]]
+        except Exception as error:
+            if guard.strict:
+                raise
+            guard.report(self.deliver, error)
+        return [item for part in parts for item in part]
 
     def hurry(self, seconds: float) -> None:
         """Let nothing take longer than `seconds` from now: the process is about to end."""
         with self._changed:
             self._last_call = time.monotonic() + seconds
             self._changed.notify_all()
+        self._sender.hurry(seconds)
 
     def close(self) -> None:
         """Let go of connections, and of what is being waited for."""
@@ -107,53 +142,57 @@ class ResilientSender:
         """Bring `items` to an end; return them where they have to be halved."""
         answer: Answer | None = None
         for attempt in count():
-            if not self._breaker.allows():
-                return self._drop(items, "circuit_open")
+            probing = self._breaker.state != "closed"
+            if not self._wait(self._breaker.left, batch):
+                return self._drop(items, self._why("circuit_open"), answer)
             seconds = self._clipped(batch.until) - time.monotonic()
             if seconds < _LEAST_SECONDS:
-                return self._out_of_time(items, batch, answer)
+                return self._out_of_time(items, answer)
             self._account.add("requests")
+            self._account.add("retries", int(attempt > 0))
             answer = self._sender.send(items, seconds)
             if answer.verdict is not Verdict.BUSY:
                 return self._settled(items, answer, batch)
-            if self._breaker.half_open or not self._pause(attempt, answer, batch):
-                return self._out_of_time(items, batch, answer)
-            self._account.add("retries")
+            if probing or not self._wait(_delay(attempt, answer), batch):
+                return self._out_of_time(items, answer)
         raise AssertionError  # there is always another attempt
 
     def _settled(self, items: Sequence[Any], answer: Answer, batch: _Batch) -> Sequence[Any]:
         verdict = answer.verdict
-        if verdict is Verdict.TAKEN:
-            rejected = min(answer.rejected, len(items))
-            batch.taken += len(items) - rejected
-            self._breaker.succeeded()
-            self._account.add("exported", len(items) - rejected)
-            return self._drop(items[:rejected], "rejected")
         if verdict is Verdict.UNAUTHORIZED:
             self._breaker.open(CircuitBreaker.LONGEST)
             self._say_unauthorized(answer)
         elif verdict is Verdict.FAILED:
             self._breaker.failed()
-        elif self._halves(items, verdict, batch):
+        else:
+            self._breaker.answered()
+        if verdict is Verdict.TAKEN:
+            rejected = min(max(answer.rejected, 0), len(items))
+            batch.taken += len(items) - rejected
+            self._account.add("exported", len(items) - rejected)
+            return self._drop(items[:rejected], "rejected", answer)
+        if verdict in (Verdict.INVALID, Verdict.TOO_LARGE) and self._halves(items, answer, batch):
             return items
         return self._drop(items, verdict.value, answer)
 
-    def _halves(self, items: Sequence[Any], verdict: Verdict, batch: _Batch) -> bool:
+    def _halves(self, items: Sequence[Any], answer: Answer, batch: _Batch) -> bool:
         """Tell whether it is worth sending `items`, invalid or too large, in two parts."""
-        if verdict is Verdict.INVALID:
-            batch.invalid += 1
-            if batch.invalid >= _HOPELESS and not batch.taken:
-                self._breaker.failed()
+        if answer.verdict is Verdict.TOO_LARGE and len(items) > 1:
+            self._fitting = max(1, sum(map(self._sender.size, items)) // 2)
+        if not batch.taken:
+            batch.refused = answer.verdict.value
+            batch.refusals_left -= 1
+            if batch.refusals_left <= 0:
                 return False
         return len(items) > 1
 
-    def _out_of_time(
-        self, items: Sequence[Any], batch: _Batch, answer: Answer | None
-    ) -> Sequence[Any]:
-        closing = self._last_call is not None
-        if answer is not None and not closing:
+    def _out_of_time(self, items: Sequence[Any], answer: Answer | None) -> Sequence[Any]:
+        if answer is not None and self._last_call is None:
             self._breaker.open(answer.retry_after)
-        return self._drop(items, SHUTDOWN if closing else "timeout", answer)
+        return self._drop(items, self._why("timeout"), answer)
+
+    def _why(self, reason: str) -> str:
+        return reason if self._last_call is None else SHUTDOWN
 
     def _drop(
         self, items: Sequence[Any], reason: str, answer: Answer | None = None
@@ -162,10 +201,9 @@ class ResilientSender:
             self._account.drop(reason, len(items), answer.detail if answer else "")
         return ()
 
-    def _pause(self, attempt: int, answer: Answer, batch: _Batch) -> bool:
-        """Wait before the next attempt; tell whether there is time for one."""
-        delay = min(_LAST_DELAY, _FIRST_DELAY * 2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads retries
-        until = time.monotonic() + max(delay, answer.retry_after or 0.0)
+    def _wait(self, seconds: float, batch: _Batch) -> bool:
+        """Wait so long; return False, at once, where that is longer than `batch` may take."""
+        until = time.monotonic() + seconds
         with self._changed:
             while (left := until - time.monotonic()) > 0:
                 if until >= self._clipped(batch.until):
@@ -182,7 +220,7 @@ class ResilientSender:
         size = 0
         for item in items:
             more = self._sender.size(item)
-            if part and (len(part) >= self._max_items or size + more > self._max_bytes):
+            if part and (len(part) >= self._max_items or size + more > self._fitting):
                 yield part
                 part, size = [], 0
             part.append(item)
@@ -198,3 +236,10 @@ class ResilientSender:
             answer.detail,
             self._credentials or "its API key and address",
         )
+
+
+def _delay(attempt: int, answer: Answer) -> float:
+    """Return the seconds before the next attempt: longer each time, and not the same for all."""
+    longest = min(_LAST_DELAY, _FIRST_DELAY * 2 ** min(attempt, 16))
+    spread = random.uniform(0.5, 1.0)  # noqa: S311
+    return float(max(longest * spread, answer.retry_after or 0.0))

@@ -1,6 +1,6 @@
 """One attempt to hand a batch to a backend, and what became of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Protocol
@@ -74,6 +74,14 @@ class Sender(Protocol):
         """Return about how many bytes `item` takes in a request."""
         ...
 
+    def hurry(self, seconds: float) -> None:
+        """Let the attempt that is under way end in `seconds`."""
+        ...
+
+    def renew(self) -> None:
+        """Start anew in a forked process, which must not use the connections of the other."""
+        ...
+
     def close(self) -> None:
         """Let go of connections."""
         ...
@@ -102,6 +110,12 @@ class ExporterSender:
         """Return about how many bytes `item` takes in a request."""
         return size_of(item)
 
+    def hurry(self, seconds: float) -> None:
+        """Do nothing: how long an export takes is the exporter's own setting."""
+
+    def renew(self) -> None:
+        """Do nothing: that is for the exporter."""
+
     def close(self) -> None:
         """Shut the exporter down."""
         self._exporter.shutdown()
@@ -116,9 +130,14 @@ class _NoSender:
     def size(self, item: Any) -> int:
         return 0
 
+    def hurry(self, seconds: float) -> None:
+        """Nothing is under way."""
+
+    def renew(self) -> None:
+        """Nothing is open."""
+
     def close(self) -> None:
         """Nothing is open."""
 
 
 NO_SENDER: Sender = _NoSender()
-Translate = Callable[[ReadableSpan], Any]

@@ -7,6 +7,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 # Ids, times, and what goes around them; a number, a flag; what goes around one attribute.
 _SPAN, _PLAIN, _ATTRIBUTE = 200, 8, 16
+# Bytes of a character that is not ASCII, in UTF-8: of most languages that have no more than these.
+_WIDE = 3
 
 
 def size_of(span: ReadableSpan) -> int:
@@ -23,10 +25,15 @@ def _size_of_attributes(attributes: Mapping[str, Any] | None) -> int:
     size = 0
     for name, value in (attributes or {}).items():
         size += _ATTRIBUTE + len(name)
-        if isinstance(value, str | bytes):
-            size += len(value)
-        elif isinstance(value, tuple | list):
-            size += sum(len(item) if isinstance(item, str) else _PLAIN for item in value)
+        if isinstance(value, tuple | list):
+            size += sum(map(_size_of_value, value))
         else:
-            size += _PLAIN
+            size += _size_of_value(value)
     return size
+
+
+def _size_of_value(value: Any) -> int:
+    if isinstance(value, str):
+        # Which texts are ASCII is known without looking at them.
+        return len(value) if value.isascii() else _WIDE * len(value)
+    return len(value) if isinstance(value, bytes) else _PLAIN

@@ -58,7 +58,7 @@ class FlowSpan(ActiveSpan):
         self._chat_input: Captured | None = None
         self._chat_output: Captured | None = None
         outer = run_context.current_flow()
-        self._outermost: FlowSpan = outer._outermost if outer is not None else self  # noqa: SLF001
+        self._outermost: FlowSpan = outer._outermost if outer is not None else self
         self._known = flow.attributes()
         self._tell_identity()
         self._inputs: dict[str, tuple[str, Captured]] = {}
@@ -79,7 +79,7 @@ class FlowSpan(ActiveSpan):
             self.span.update_name(late[names.FLOW_NAME])
 
     def _tell_identity(self) -> None:
-        name = self._outermost._known.get(names.FLOW_NAME)  # noqa: SLF001
+        name = self._outermost._known.get(names.FLOW_NAME)
         known = {n: self._known[n] for n in _IDENTITY if n in self._known}
         #: What every span of the run carries, by attribute name.
         self.identity = known if name is None else {**known, names.TRACE_NAME: name}

@@ -29,6 +29,8 @@ DEFAULT_BASE_URL = "https://cloud.langfuse.com"
 _TRACES_PATH = "/api/public/otel/v1/traces"
 # What the server writes at once, instead of merging it first, which takes minutes to be seen.
 _INGESTION_VERSION = "4"
+# What the server takes a name for that it cannot use.
+_DEFAULT_ENVIRONMENT = "default"
 _ENVIRONMENTS = ("deployment.environment.name", "deployment.environment")
 
 
@@ -151,9 +153,9 @@ def _environment(resource: Resource) -> str | None:
                     name,
                     said,
                     "1 to 40 of a-z, 0-9, - and _, not beginning with langfuse",
-                    named or "default",
+                    named or _DEFAULT_ENVIRONMENT,
                 )
-            return named
+            return named or _DEFAULT_ENVIRONMENT
     return None
 
 

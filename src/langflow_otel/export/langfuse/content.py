@@ -9,6 +9,7 @@ from openinference.semconv.trace import (
     PromptAttributes,
     RerankerAttributes,
     SpanAttributes,
+    ToolCallAttributes,
 )
 from openinference.semconv.trace import OpenInferenceSpanKindValues as Kind
 
@@ -29,9 +30,14 @@ _TEMPLATE = {
     "variables": SpanAttributes.LLM_PROMPT_TEMPLATE_VARIABLES,
     "version": SpanAttributes.LLM_PROMPT_TEMPLATE_VERSION,
 }
-# GenAI's names, where OpenInference's are not there.
+# Where it is as well; GenAI's names last.
 _OTHERS: Mapping[str, tuple[str, ...]] = {
-    "input": ("gen_ai.input.messages", "gen_ai.tool.call.arguments", "gen_ai.prompt"),
+    "input": (
+        ToolCallAttributes.TOOL_CALL_FUNCTION_ARGUMENTS_JSON,
+        "gen_ai.input.messages",
+        "gen_ai.tool.call.arguments",
+        "gen_ai.prompt",
+    ),
     "output": ("gen_ai.output.messages", "gen_ai.tool.call.result", "gen_ai.completion"),
 }
 

@@ -11,9 +11,6 @@ TRACE_NAME = "langfuse.trace.name"
 TRACE_TAGS = "langfuse.trace.tags"
 TRACE_METADATA = "langfuse.trace.metadata"
 TRACE_PUBLIC = "langfuse.trace.public"
-# In the SDK up to 4, and in every server.
-TRACE_INPUT = "langfuse.trace.input"
-TRACE_OUTPUT = "langfuse.trace.output"
 # In the server only, where they go before the SDK's `session.id` and `user.id`.
 SESSION_ID = "langfuse.session.id"
 USER_ID = "langfuse.user.id"
@@ -37,9 +34,6 @@ PROMPT_VERSION = f"{OBSERVATION}prompt.version"
 # -- general
 ENVIRONMENT = "langfuse.environment"
 RELEASE = "langfuse.release"
-VERSION = "langfuse.version"
-INTERNAL = "langfuse.internal."
-AS_ROOT = f"{INTERNAL}as_root"
 
 # -- the types of observations; the server reads them in lower case only
 SPAN = "span"
@@ -114,7 +108,6 @@ REPLACED = (
     "reranker.",
     "embedding.",
     "tool_call.",
-    "prompt.",
     "graph.node.",
     "langflow.",
     "langfuse.",
@@ -129,7 +122,9 @@ REPLACED = (
     "gen_ai.request.model",
     "gen_ai.response.model",
 )
-REPLACED_WHOLE = frozenset({"session.id", "user.id", "tag.tags", "metadata"})
+REPLACED_WHOLE = frozenset(
+    {"session.id", "user.id", "tag.tags", "metadata", "gen_ai.conversation.id"}
+)
 # Not content, and read by nothing above.
 KEPT = frozenset({"llm.provider", "llm.system", "llm.finish_reason", "reranker.top_k"})
 # What other vendors' SDKs set, and Langfuse's server takes for a name, a type, a model, an input or

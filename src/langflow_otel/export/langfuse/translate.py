@@ -1,14 +1,16 @@
 """One span in the attributes that Langfuse reads, and in no others that it would mistake."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from openinference.semconv.trace import RerankerAttributes, SpanAttributes
+from openinference.semconv.trace import SpanAttributes
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
 from langflow_otel import attributes as ours
+from langflow_otel.enrich import SCOPE
 from langflow_otel.export.langfuse import names
 from langflow_otel.export.langfuse.content import shown
 from langflow_otel.export.langfuse.values import (
@@ -21,6 +23,7 @@ from langflow_otel.export.langfuse.values import (
 )
 from langflow_otel.export.messages import (
     Attributes,
+    costs,
     first_token_ns,
     invocation_parameters,
     parsed,
@@ -33,15 +36,24 @@ _WITH_USAGE = frozenset({names.GENERATION, names.EMBEDDING})
 _MODELS = (
     SpanAttributes.LLM_MODEL_NAME,
     SpanAttributes.EMBEDDING_MODEL_NAME,
-    RerankerAttributes.RERANKER_MODEL_NAME,
     "gen_ai.response.model",
     "gen_ai.request.model",
 )
 _NO_PARAMETERS = frozenset({"model", "model_name", "messages", "tools", "functions"})
 _STOPPED = frozenset({ours.STATUS_CANCELLED, ours.STATUS_PAUSED})
-_OF_TRACE = frozenset({ours.FLOW_ID, ours.FLOW_NAME, ours.RUN_ID, ours.TRACE_NAME})
-_DETAILS = frozenset({ours.TOOL_NAME, ours.TOOL_DESCRIPTION, ours.ERROR_TYPE})
+# Of each the first that is there; the last is what GenAI calls a session.
+_IDENTIFIERS = (
+    (names.SESSION_ID, (ours.SESSION_ID, "gen_ai.conversation.id")),
+    (names.USER_ID, (ours.USER_ID,)),
+)
+_OF_RUN = (ours.FLOW_ID, ours.FLOW_NAME, ours.RUN_ID, ours.ENTRY_POINT, ours.VERSION)
 _TRACE_METADATA, _METADATA = f"{names.TRACE_METADATA}.", f"{names.METADATA}."
+_LOG = {"type": ours.LOG_TYPE, "name": ours.LOG_NAME, "message": ours.LOG_MESSAGE}
+_EXCEPTION = {
+    "type": ours.EXCEPTION_TYPE,
+    "message": ours.EXCEPTION_MESSAGE,
+    "stacktrace": ours.EXCEPTION_STACKTRACE,
+}
 
 
 @dataclass(frozen=True)
@@ -58,8 +70,11 @@ class Deployment:
 
 
 def langfuse_span(span: ReadableSpan, deployment: Deployment) -> ReadableSpan:
-    """Return `span` as it is sent to Langfuse; its content is as much as it had."""
-    return clone(span, attributes=langfuse_attributes(span, deployment))
+    """Return `span` as it is sent to Langfuse; its content is as much as it had.
+
+    Langfuse does not keep events: what they say of logs and errors is among the metadata.
+    """
+    return clone(span, attributes=langfuse_attributes(span, deployment), events=())
 
 
 def langfuse_attributes(span: ReadableSpan, deployment: Deployment) -> dict[str, Any]:
@@ -67,76 +82,95 @@ def langfuse_attributes(span: ReadableSpan, deployment: Deployment) -> dict[str,
     said = span.attributes or {}
     kind = _type(said)
     told = {
-        **dict(_others(said)),
-        **dict(_trace(span, said)),
-        **dict(_metadata(said)),
-        names.TYPE: kind,
-        **_input_and_output(said),
-        **_status(span, said),
-        **_linked_prompt(said, kind),
-        **_model(said, kind),
-        names.ENVIRONMENT: deployment.environment,
-        names.RELEASE: deployment.release,
+        target: attribute(value)
+        for name, value in said.items()
+        if (target := _sent_as(name)) is not None
     }
-    first = first_token_ns(span) if kind == names.GENERATION else None
-    if first is not None:
-        within = min(max(first, span.start_time or first), span.end_time or first)
-        told[names.COMPLETION_START_TIME] = moment(within)
+    told.update(_trace(span, said))
+    told.update(_metadata(span, said))
+    told[names.TYPE] = kind
+    told[names.INPUT], told[names.OUTPUT] = shown(_kind(said), said)
+    told.update(_status(span, said))
+    told.update(_model(said, kind))
+    told[names.ENVIRONMENT] = deployment.environment
+    told[names.RELEASE] = deployment.release
+    if kind == names.GENERATION:
+        told.update(_linked_prompt(said))
+        told[names.COMPLETION_START_TIME] = _first_token(span)
     return {name: value for name, value in told.items() if value is not None}
 
 
+def _kind(said: Attributes) -> str:
+    return str(said.get(ours.SPAN_KIND, "")).upper()
+
+
 def _type(said: Attributes) -> str:
-    kind = str(said.get(ours.SPAN_KIND, "")).upper()
+    kind = _kind(said)
     if kind:
         return names.TYPE_BY_KIND.get(kind, names.SPAN)
     return names.TYPE_BY_OPERATION.get(str(said.get(ours.GENAI_OPERATION)), names.SPAN)
 
 
-def _others(said: Attributes) -> Iterator[tuple[str, Any]]:
-    """Yield what is sent as it is: the server shows it as metadata."""
-    for name, value in said.items():
-        if name in names.HIJACKERS or name.startswith(names.HIJACKING):
-            yield f"{_METADATA}{name}", attribute(value)
-        elif name in names.KEPT or not (
-            name.startswith(names.REPLACED) or name in names.REPLACED_WHOLE
-        ):
-            yield name, attribute(value)
+@lru_cache(maxsize=4096)
+def _sent_as(name: str) -> str | None:
+    """Return under which name an attribute is sent as it is, None where it is read here instead.
+
+    The server shows all of these as metadata.
+    """
+    if name in names.HIJACKERS or name.startswith(names.HIJACKING):
+        return f"{_METADATA}{name}"
+    if name.startswith("langflow."):
+        return f"{_METADATA}{name}" if name != ours.TRACE_NAME else None
+    if name in names.KEPT or name.startswith((_METADATA, _TRACE_METADATA)):
+        return name
+    replaced = name in names.REPLACED_WHOLE or name.startswith(names.REPLACED)
+    return None if replaced else name
 
 
-def _trace(span: ReadableSpan, said: Attributes) -> Iterator[tuple[str, Any]]:
-    """Yield what is said of the whole trace; on each span, as the server keeps it in each row."""
+def _trace(span: ReadableSpan, said: Attributes) -> dict[str, Any]:
+    """Return what is said of the whole trace; on each span, as the server keeps it in each row."""
     name = said.get(ours.TRACE_NAME) or (span.name if span.parent is None else None)
-    yield names.TRACE_NAME, name
-    for target, source in ((names.SESSION_ID, ours.SESSION_ID), (names.USER_ID, ours.USER_ID)):
-        if said.get(source) not in (None, ""):
-            yield target, identifier(str(said[source]))
+    told: dict[str, Any] = {names.TRACE_NAME: str(name)} if name else {}
+    for target, sources in _IDENTIFIERS:
+        value = next((said[source] for source in sources if said.get(source)), None)
+        if value is not None:
+            told[target] = identifier(str(value))
     tags = parsed(said.get(ours.TAGS))
-    if isinstance(tags, list | tuple):
-        yield names.TRACE_TAGS, list(dict.fromkeys(identifier(str(tag)) for tag in tags)) or None
-    for key, value in _given_metadata(said).items():
-        yield f"{_TRACE_METADATA}{key}", attribute(value)
-    for source in _OF_TRACE - {ours.TRACE_NAME}:
-        yield f"{_TRACE_METADATA}{source}", said.get(source)
+    if tags and isinstance(tags, list | tuple):
+        told[names.TRACE_TAGS] = list(dict.fromkeys(identifier(str(tag)) for tag in tags))
     if isinstance(said.get(names.TRACE_PUBLIC), bool):
-        yield names.TRACE_PUBLIC, said[names.TRACE_PUBLIC]
+        told[names.TRACE_PUBLIC] = said[names.TRACE_PUBLIC]
+    if span.parent is None:
+        # Those of a flow in the flow are not the trace's.
+        told.update({f"{_TRACE_METADATA}{source}": said.get(source) for source in _OF_RUN})
+    return told
 
 
-def _given_metadata(said: Attributes) -> Mapping[str, Any]:
-    told = parsed(said.get(ours.METADATA))
-    return told if isinstance(told, dict) else {}
+def _metadata(span: ReadableSpan, said: Attributes) -> dict[str, Any]:
+    """Return what is said of the span that Langfuse has no field for."""
+    told: dict[str, Any] = {}
+    given = parsed(said.get(ours.METADATA))
+    if isinstance(given, dict):
+        scope = span.instrumentation_scope
+        # On model spans it is LangChain's, and of the call; on ours it was given for the run.
+        prefix = _TRACE_METADATA if scope is not None and scope.name == SCOPE else _METADATA
+        told.update({f"{prefix}{key}": attribute(value) for key, value in given.items()})
+    if span.events:
+        logs = _events(span, ours.LOG_EVENT, _LOG)
+        if any("message" in line for line in logs):
+            told[f"{_METADATA}{ours.LOG_EVENT}"] = as_json(logs)
+        errors = _events(span, ours.EXCEPTION_EVENT, _EXCEPTION)
+        if errors:
+            told[f"{_METADATA}{ours.EXCEPTION_EVENT}"] = as_json(errors[-1])
+    return told
 
 
-def _metadata(said: Attributes) -> Iterator[tuple[str, Any]]:
-    """Yield what Langflow says of the span that Langfuse has no field for."""
-    for name, value in said.items():
-        langflows = name.startswith("langflow.") and name not in _OF_TRACE
-        if langflows or name in _DETAILS:
-            yield f"{_METADATA}{name}", attribute(value)
-
-
-def _input_and_output(said: Attributes) -> dict[str, Any]:
-    given, answered = shown(str(said.get(ours.SPAN_KIND, "")).upper(), said)
-    return {names.INPUT: given, names.OUTPUT: answered}
+def _events(span: ReadableSpan, name: str, fields: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return what the events `name` say, of `fields`: the attributes by what they are called."""
+    told = (event.attributes or {} for event in span.events if event.name == name)
+    return [
+        {field: said[source] for field, source in fields.items() if source in said} for said in told
+    ]
 
 
 def _status(span: ReadableSpan, said: Attributes) -> dict[str, Any]:
@@ -151,34 +185,43 @@ def _status(span: ReadableSpan, said: Attributes) -> dict[str, Any]:
 
 
 def _exception(span: ReadableSpan) -> str:
-    told = [event.attributes or {} for event in span.events if event.name == ours.EXCEPTION_EVENT]
-    return str(told[-1].get(ours.EXCEPTION_MESSAGE) or "") if told else ""
+    errors = _events(span, ours.EXCEPTION_EVENT, _EXCEPTION)
+    return str(errors[-1].get("message") or "") if errors else ""
 
 
-def _linked_prompt(said: Attributes, kind: str) -> dict[str, Any]:
+def _first_token(span: ReadableSpan) -> str | None:
+    first = first_token_ns(span)
+    if first is None:
+        return None
+    return moment(min(max(first, span.start_time or first), span.end_time or first))
+
+
+def _linked_prompt(said: Attributes) -> dict[str, Any]:
     """Return the prompt of Langfuse's that was used: without an int as version all is dropped."""
     name, version = said.get(names.PROMPT_NAME), said.get(names.PROMPT_VERSION)
     whole = isinstance(version, int) and not isinstance(version, bool)
-    if kind != names.GENERATION or not isinstance(name, str) or not whole:
+    if not isinstance(name, str) or not whole:
         return {}
     return {names.PROMPT_NAME: name, names.PROMPT_VERSION: version}
 
 
 def _model(said: Attributes, kind: str) -> dict[str, Any]:
-    model = next((said[name] for name in _MODELS if said.get(name)), None)
-    told: dict[str, Any] = {names.MODEL: str(model) if model is not None else None}
+    model = next((str(said[name]) for name in _MODELS if said.get(name)), None)
+    counted = usage(said)
+    tokens = as_json(usage_details(counted)) if counted is not None else None
     if kind not in _WITH_USAGE:
-        return told
+        # As its model, the server would count the tokens of input and output itself, and bill them.
+        known = {f"{_METADATA}model": model, f"{_METADATA}usage": tokens}
+        return {name: value for name, value in known.items() if value is not None}
     parameters = {
         name: value if isinstance(value, str | int | float) else as_json(value)
         for name, value in invocation_parameters(said).items()
         if value is not None and name not in _NO_PARAMETERS
     }
-    if parameters:
-        told[names.MODEL_PARAMETERS] = as_json(parameters)
-    counted = usage(said)
-    if counted is not None:
-        told[names.USAGE_DETAILS] = as_json(usage_details(counted))
-        costs = cost_details(counted.costs)
-        told[names.COST_DETAILS] = as_json(costs) if costs else None
-    return told
+    details = cost_details(costs(said))
+    return {
+        names.MODEL: model,
+        names.MODEL_PARAMETERS: as_json(parameters) if parameters else None,
+        names.USAGE_DETAILS: tokens,
+        names.COST_DETAILS: as_json(details) if details else None,
+    }

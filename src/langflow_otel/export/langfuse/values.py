@@ -35,7 +35,7 @@ _COST_DIGITS = 15
 def identifier(value: str) -> str:
     """Return the id of a session or a user, or a tag, in at most 200 printable US-ASCII characters.
 
-    The same value always gives the same id, and another value another one. What is not US-ASCII is
+    The same value always gives the same id, and another one another. What is not US-ASCII is
     written as in a URL (`Zoë` is `Zo%C3%AB`, and a `%` beside it `%25`); of what is too long the
     beginning is kept, and a hash of the whole.
     """
@@ -77,11 +77,13 @@ def as_json(value: Any) -> str:
 
 def attribute(value: Any) -> Any:
     """Return `value` as an attribute that Langfuse shows, None where it would show nothing."""
-    if isinstance(value, bytes):
+    if isinstance(value, str):
+        return value
+    if value is None or isinstance(value, bytes):
         return None
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    if isinstance(value, str | bool | int) or value is None:
+    if isinstance(value, int):
         return value
     if isinstance(value, Sequence) and all(isinstance(item, str) for item in value):
         return list(value)
@@ -93,16 +95,6 @@ def moment(nanoseconds: int) -> str:
     seconds, rest = divmod(nanoseconds, 1_000_000_000)
     at = datetime.fromtimestamp(seconds, timezone.utc).replace(microsecond=rest // 1000)
     return at.isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def has_zone(value: Any) -> bool:
-    """Tell whether `value` is a time in ISO 8601 with its zone."""
-    if not isinstance(value, str):
-        return False
-    try:
-        return datetime.fromisoformat(value.replace("Z", "+00:00")).tzinfo is not None
-    except ValueError:
-        return False
 
 
 def usage_details(usage: Usage) -> dict[str, int]:

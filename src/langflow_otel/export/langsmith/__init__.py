@@ -9,7 +9,7 @@ from langflow_otel.enrich import stamp_with
 from langflow_otel.export.address import usable_address
 from langflow_otel.export.destination import DestinationSpanExporter
 from langflow_otel.export.langsmith.runs import Run, run_of
-from langflow_otel.export.langsmith.sender import MAX_BYTES, MAX_RUNS, LangSmithSender
+from langflow_otel.export.langsmith.sender import MAX_BYTES, MAX_RUNS, LangSmithSender, said
 from langflow_otel.export.langsmith.stamp import run_id_of, stamp
 from langflow_otel.export.sending import NO_SENDER, Sender
 from langflow_otel.guard import warn_once
@@ -59,10 +59,10 @@ class LangSmithSpanExporter(DestinationSpanExporter):
         settings: Settings | None = None,
     ) -> None:
         """See the class."""
-        key = api_key or _said("API_KEY")
+        key = api_key or said("API_KEY")
         super().__init__(
             "langsmith",
-            _sender(key, endpoint, workspace_id or _said("WORKSPACE_ID")),
+            _sender(key, endpoint, workspace_id or said("WORKSPACE_ID")),
             settings=settings or Settings.from_environment(arguments={"mask": mask}),
             content=content,
             credentials=f"{env.LANGSMITH_API_KEY}, {env.LANGCHAIN_API_KEY}, "
@@ -88,8 +88,17 @@ def _sender(key: str, endpoint: str | None, workspace_id: str) -> Sender:
             env.LANGCHAIN_API_KEY,
         )
         return NO_SENDER
+    if said("ENDPOINT") and os.environ.get(_REPLICAS, "").strip():
+        # Its client refuses to be made then, wherever it is to send.
+        warn_once(
+            "langflow-otel: %s is set beside %s, which langsmith's client does not take; nothing "
+            "is sent to langsmith (unset one of them)",
+            _REPLICAS,
+            env.LANGSMITH_ENDPOINT,
+        )
+        return NO_SENDER
     variable = next((f"{p}ENDPOINT" for p in _PREFIXES if os.environ.get(f"{p}ENDPOINT")), None)
-    told = endpoint or _said("ENDPOINT") or DEFAULT_ENDPOINT
+    told = endpoint or said("ENDPOINT") or DEFAULT_ENDPOINT
     address = usable_address(variable or env.LANGSMITH_ENDPOINT, told, "")
     if address is None:
         return NO_SENDER
@@ -108,20 +117,14 @@ def _sender(key: str, endpoint: str | None, workspace_id: str) -> Sender:
 
 def _say_what_doubles() -> None:
     """Say what else sends model calls to LangSmith, or is not done here."""
-    mode = _said("TRACING_MODE").lower()
-    if mode in {"otel", "hybrid"} or _said("OTEL_ENABLED").lower() in TRUE:
+    mode = said("TRACING_MODE").lower()
+    if mode in {"otel", "hybrid"} or said("OTEL_ENABLED").lower() in TRUE:
         warn_once(
             "langflow-otel: LANGSMITH_TRACING_MODE or LANGSMITH_OTEL_ENABLED lets LangSmith's own "
             "client make spans, too; outside of flows model calls are sent twice (unset it)"
         )
-    if os.environ.get(_REPLICAS, "").strip():
+    if os.environ.get(_REPLICAS, "").strip() and not said("ENDPOINT"):
         warn_once(
-            "langflow-otel: %s is for LangSmith's own tracing; runs are sent to %s only",
+            "langflow-otel: %s is for LangSmith's own tracing; runs are sent to one address only",
             _REPLICAS,
-            env.LANGSMITH_ENDPOINT,
         )
-
-
-def _said(name: str) -> str:
-    said = (os.environ.get(prefix + name, "").strip() for prefix in _PREFIXES)
-    return next((each for each in said if each), "")

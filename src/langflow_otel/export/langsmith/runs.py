@@ -19,6 +19,7 @@ from opentelemetry.trace import StatusCode, format_span_id, format_trace_id
 
 from langflow_otel import attributes as names
 from langflow_otel.export import messages
+from langflow_otel.export.langsmith.model import model_of, usage_of
 from langflow_otel.export.langsmith.stamp import iso, place_of
 
 Attributes = Mapping[str, Any]
@@ -33,6 +34,8 @@ LLM, EMBEDDING, RETRIEVER, TOOL, PROMPT, CHAIN = (
     "chain",
 )
 LOG = "log"
+USAGE = "usage_metadata"
+_COUNTED = frozenset({LLM, EMBEDDING})
 _RUN_TYPES: Mapping[str, str] = MappingProxyType(
     {
         names.KIND_LLM: LLM,
@@ -87,9 +90,10 @@ def run_of(span: ReadableSpan, project: str) -> Run | None:
     metadata["otel_span_id"] = format_span_id(context.span_id)
     if kind == names.KIND_AGENT and names.COMPONENT_ID in attributes:
         metadata.setdefault("ls_agent_type", "root")
-    tokens = _usage(attributes) if run_type in (LLM, EMBEDDING) else None
+    tokens = usage_of(attributes) if run_type in _COUNTED else None
+    metadata.pop(USAGE, None)
     if tokens:
-        (outputs or metadata)["usage_metadata"] = tokens
+        (outputs or metadata)[USAGE] = tokens
     return {
         "id": place.run_id,
         "trace_id": place.trace_id,
@@ -107,6 +111,22 @@ def run_of(span: ReadableSpan, project: str) -> Run | None:
         "tags": _tags(attributes),
         "extra": {"metadata": metadata},
     }
+
+
+def without_content(run: Run, *, inputs: bool, outputs: bool) -> Run:
+    """Return `run` without its inputs, or outputs; its tokens, which are neither, stay."""
+    if not (inputs or outputs):
+        return run
+    told = {**run, "events": [event for event in run["events"] if event["name"] != LOG]}
+    if inputs:
+        told["inputs"] = {}
+    if outputs:
+        told["outputs"] = {}
+        tokens = run["outputs"].get(USAGE)
+        if tokens:
+            metadata = {**run["extra"]["metadata"], USAGE: tokens}
+            told["extra"] = {**run["extra"], "metadata": metadata}
+    return told
 
 
 def _inputs(attributes: Attributes, run_type: str) -> dict[str, Any]:
@@ -143,7 +163,18 @@ def _outputs(attributes: Attributes, run_type: str) -> dict[str, Any]:
         for prefix in (names.RERANKED_DOCUMENTS, names.RETRIEVAL_DOCUMENTS):
             if found := _documents(attributes, prefix):
                 return {"documents": found}
-    return _object(messages.io_value(attributes, "output"), "output")
+    value = messages.io_value(attributes, "output")
+    if run_type == TOOL and value is not None:
+        return {"output": _tool_output(value)}
+    outputs = _object(value, "output")
+    # There it would be counted, and once more than in the model call below.
+    return {"output": outputs} if USAGE in outputs else outputs
+
+
+def _tool_output(value: Any) -> Any:
+    """Return what a tool gave; a message of LangChain's without what goes around it."""
+    wrapped = isinstance(value, dict) and value.keys() == {"type", "data"}
+    return value["data"] if wrapped else value
 
 
 def _object(value: Any, key: str) -> dict[str, Any]:
@@ -170,48 +201,6 @@ def _document(told: Mapping[str, Any]) -> dict[str, Any]:
     return {**document, "id": told["id"]} if "id" in told else document
 
 
-def _usage(attributes: Attributes) -> dict[str, Any] | None:
-    told = messages.usage(attributes)
-    if told is None:
-        return None
-    costs = told.costs
-    counts = {
-        "input_tokens": told.input,
-        "output_tokens": told.output,
-        "total_tokens": told.total,
-        "input_cost": costs.get("prompt"),
-        "output_cost": costs.get("completion"),
-        "total_cost": costs.get("total"),
-    }
-    details: dict[str, Mapping[str, float]] = {
-        "input_token_details": {
-            "cache_read": told.cache_read,
-            "cache_creation": told.cache_write,
-            "audio": told.input_audio,
-        },
-        "output_token_details": {"reasoning": told.reasoning, "audio": told.output_audio},
-        "input_cost_details": _cost_details(costs, "prompt_details."),
-        "output_cost_details": _cost_details(costs, "completion_details."),
-    }
-    usage: dict[str, Any] = {name: count for name, count in counts.items() if count is not None}
-    for name, parts in details.items():
-        known = {part: count for part, count in parts.items() if count}
-        if known:
-            usage[name] = known
-    return usage
-
-
-def _cost_details(costs: Mapping[str, float], prefix: str) -> dict[str, float]:
-    details = {
-        name.removeprefix(prefix): cost for name, cost in costs.items() if name.startswith(prefix)
-    }
-    for other in ("cache_write", "cache_input"):
-        if other in details:
-            same = "cache_creation" if other == "cache_write" else "cache_read"
-            details.setdefault(same, details.pop(other))
-    return details
-
-
 def _metadata(attributes: Attributes, run_type: str) -> dict[str, Any]:
     """Return the metadata: that of the run as told, and over it what LangSmith's pages read."""
     told = messages.parsed(attributes.get(SpanAttributes.METADATA))
@@ -222,46 +211,14 @@ def _metadata(attributes: Attributes, run_type: str) -> dict[str, Any]:
             metadata[key] = list(value) if isinstance(value, tuple) else value
     session = attributes.get(names.SESSION_ID)
     if session is not None:
-        # Both names, as threads may be grouped by either; on every run of a trace.
+        # By any of the three LangSmith makes threads, so each is the same on every run of a trace.
+        metadata.pop("conversation_id", None)
         metadata["session_id"] = metadata["thread_id"] = str(session)
-    if run_type in (LLM, EMBEDDING):
-        for key, value in _model(attributes).items():
+    if run_type in _COUNTED:
+        for key, value in model_of(attributes).items():
             if value is not None:
                 metadata.setdefault(key, value)
     return metadata
-
-
-def _model(attributes: Attributes) -> dict[str, Any]:
-    """Return what tells of the model; provider and name together are what prices are found by."""
-    parameters = {
-        name: value
-        for name, value in messages.invocation_parameters(attributes).items()
-        if value is not None and name not in ("tools", "functions")
-    }
-    stop = parameters.get("stop")
-    return {
-        "ls_provider": _first(
-            attributes, names.MODEL_PROVIDER, SpanAttributes.LLM_SYSTEM, "gen_ai.provider.name"
-        ),
-        "ls_model_name": _first(
-            attributes,
-            names.MODEL_NAME,
-            SpanAttributes.EMBEDDING_MODEL_NAME,
-            "gen_ai.response.model",
-            "gen_ai.request.model",
-        )
-        or _first(parameters, "model", "model_name"),
-        "ls_temperature": _first(parameters, "temperature"),
-        "ls_max_tokens": _first(
-            parameters, "max_tokens", "max_completion_tokens", "max_output_tokens"
-        ),
-        "ls_stop": [stop] if isinstance(stop, str) else stop,
-        "ls_invocation_params": parameters or None,
-    }
-
-
-def _first(mapping: Attributes, *keys: str) -> Any:
-    return next((mapping[key] for key in keys if mapping.get(key) is not None), None)
 
 
 def _tags(attributes: Attributes) -> list[str]:
@@ -298,9 +255,12 @@ def _error(span: ReadableSpan, attributes: Attributes) -> str | None:
     if kind.rpartition(".")[2] in _STOPS:
         return None
     message = str(told.get(names.EXCEPTION_MESSAGE) or "")
-    if not message:
-        message = "" if told else (span.status.description or "")
-    headline = _joined(": ", (kind if told else "", message)) or kind or "error"
+    if not told:
+        message = span.status.description or ""
+    # Without an event the description is all there is, and may begin with the type.
+    if kind and not message.startswith(kind.rpartition(".")[2]):
+        message = _joined(": ", (kind, message))
+    headline = message or "error"
     return _joined("\n\n", (headline, str(told.get(names.EXCEPTION_STACKTRACE) or "")))
 
 

@@ -5,12 +5,15 @@ so who they are is settled while the parent is still at hand. The names are thos
 documents for spans; the rules are those of its run data format.
 """
 
+import re
 import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import Span, SpanContext
+
+from langflow_otel.enrich import is_ai_scope
 
 TRACE_ID = "langsmith.trace.id"
 SPAN_ID = "langsmith.span.id"
@@ -26,6 +29,7 @@ _TIME, _ID = 22, 36
 _SEGMENT = _TIME + _ID
 _STEP = _SEGMENT + 1
 _MAX_LENGTH = MAX_DEPTH * _STEP - 1
+_WHOLE = re.compile(r"\d{8}T\d{12}Z[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _MAX_MICROSECONDS = 253_402_300_799_999_999  # the end of the year 9999
 
 
@@ -110,7 +114,9 @@ def run_id_of(span: ReadableSpan | Span) -> str | None:
 
     The span may still be under way: `run_id_of(opentelemetry.trace.get_current_span())`.
     """
-    place = place_of(span) if isinstance(span, ReadableSpan) else None
+    if not isinstance(span, ReadableSpan) or not is_ai_scope(span.instrumentation_scope):
+        return None
+    place = place_of(span)
     return place.run_id if place else None
 
 
@@ -123,10 +129,15 @@ def iso(nanoseconds: int) -> str:
 
 
 def _whole(order: Any) -> str:
-    """Return a dotted order that nothing was cut off from, else ""."""
+    """Return a dotted order that nothing was cut off from, else "".
+
+    Others may have set the attribute, too: the first run and the last, which is all that is read
+    of it here, must be such.
+    """
     if not isinstance(order, str) or (len(order) + 1) % _STEP or len(order) > _MAX_LENGTH:
         return ""
-    return order
+    ends = (order[:_SEGMENT], order[-_SEGMENT:])
+    return order if all(_WHOLE.fullmatch(end) for end in ends) else ""
 
 
 def _time(microseconds: int) -> str:

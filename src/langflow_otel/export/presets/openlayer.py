@@ -100,6 +100,16 @@ class PipelineSender:
         """Return about how many bytes `item` takes in a request."""
         return size_of(item)
 
+    def hurry(self, seconds: float) -> None:
+        """Let the attempt that is under way end in `seconds`."""
+        for sender in list(self._senders.values()):
+            sender.hurry(seconds)
+
+    def renew(self) -> None:
+        """Start anew in a forked process."""
+        for sender in self._senders.values():
+            sender.renew()
+
     def close(self) -> None:
         """Close all connections."""
         for sender in self._senders.values():
