@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Link, Status, StatusCode
 
@@ -376,3 +377,35 @@ def test_while_a_mask_hangs_a_batch_waits_for_it_once() -> None:
     release.set()
     assert {span.attributes["input.value"] for span in sent} == {HIDDEN}
     assert calls == ["text 0"]
+
+
+def test_without_content_nothing_of_it_leaves_in_other_instrumentors_spans() -> None:
+    sent = _Sent()
+    exporter = DestinationSpanExporter("otlp", sent, settings=Settings(), ai_only=False)  # type: ignore[arg-type]
+    resource = Resource({"process.command_args": "run --password hunter22", "host.name": "h1"})
+    tracer = TracerProvider(resource=resource).get_tracer("somebody")
+    said = {
+        "db.query.result.document": "CONTENT",
+        "db.statement": "CONTENT",
+        "gen_ai.anything.new": "CONTENT",
+        "mcp.tool.result": "CONTENT",
+        "langfuse.observation.input": "CONTENT",
+        "llm.system_prompt": "CONTENT",
+        "input": "CONTENT",
+        "http.request.method": "GET",
+        "gen_ai.usage.input_tokens": 7,
+        "db.system": "postgresql",
+    }
+    span = tracer.start_span("call", attributes=said)
+    span.add_event("gen_ai.user.message", {"content": "CONTENT", "gen_ai.system": "openai"})
+    span.end()
+    exporter.export([span])  # type: ignore[list-item]
+    (shown,) = sent
+    assert "CONTENT" not in shown.to_json()
+    assert "hunter22" not in shown.to_json()
+    assert set(shown.attributes) == {
+        "http.request.method",
+        "gen_ai.usage.input_tokens",
+        "db.system",
+    }
+    assert shown.resource.attributes["host.name"] == "h1"

@@ -66,7 +66,10 @@ def test_what_the_user_set_stays_and_nothing_else_changes() -> None:
     }
     environment = _environment(given)
     assert {name: environment[name] for name in given} == given
-    assert set(environment) - set(given) == {"OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"}
+    assert set(environment) - set(given) == {
+        "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS",
+        "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+    }
 
 
 def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

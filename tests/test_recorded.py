@@ -175,3 +175,17 @@ def test_nothing_is_recorded_where_langflow_is_instrumented(traced: Traced) -> N
     recorded._recorded.cache_clear()
     with pytest.raises(RuntimeError, match="instrumented already"):
         record("chat")
+
+
+def test_a_streamed_answer_tells_when_it_began() -> None:
+    spans = recorded.record("streaming")
+    told = [
+        (span, event)
+        for span in spans
+        for event in span.events
+        if event.name == "langflow.first_token"
+    ]
+    assert len(told) == 1
+    span, event = told[0]
+    assert span.attributes["openinference.span.kind"] == "LLM"
+    assert span.start_time <= event.timestamp <= span.end_time

@@ -7,10 +7,11 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 from opentelemetry import context as otel_context
-from opentelemetry import propagate
+from opentelemetry import propagate, trace
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
-from langflow_otel import LangflowInstrumentor
+from langflow_otel import LangflowInstrumentor, context
 from tests.support import flows
 from tests.support.invariants import check
 from tests.support.receiver import OtlpReceiver
@@ -104,3 +105,33 @@ async def test_what_a_component_calls_is_told_which_span_of_ours_called_it(
     told = f"langflow.parent={component.trace_id}-{component.span_id}"
     assert attempt.headers["baggage"] == told
     assert attempt.headers["traceparent"].split("-")[2] != component.span_id
+
+
+async def test_a_span_with_more_attributes_than_allowed_keeps_its_place_and_stays_hidden(
+    receiver: OtlpReceiver,
+) -> None:
+    """A provider that is not ours allows 128, and drops the first: those that are set at start."""
+    from langflow_otel.export.destination import DestinationSpanExporter
+    from langflow_otel.export.http import otlp_sender
+    from langflow_otel.settings import Settings
+
+    provider = TracerProvider()
+    exporter = DestinationSpanExporter(
+        "here", otlp_sender(receiver.traces_endpoint, {}), settings=Settings()
+    )
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    LangflowInstrumentor().instrument(tracer_provider=provider)
+    try:
+        hidden = context.inside(provider.get_tracer("langflow_otel").start_span("a"), hidden=True)
+        client = provider.get_tracer("http").start_span("GET", context=hidden)
+        model = provider.get_tracer("openinference.instrumentation.langchain").start_span(
+            "model", context=trace.set_span_in_context(client, hidden)
+        )
+        for number in range(200):
+            model.set_attribute(f"llm.input_messages.{number}.message.content", "a secret")
+        model.end()
+    finally:
+        LangflowInstrumentor().uninstrument()
+    (span,) = receiver.spans
+    assert "a secret" not in repr(span)
+    assert span.parent_id == trace.format_span_id(context.ai_parent(hidden).context.span_id)

@@ -71,6 +71,7 @@ ALL_NAMES = sorted(
         "langflow.export.parent",
         "langflow.flow.id",
         "langflow.flow.name",
+        "langflow.first_token",
         "langflow.flow.status",
         "langflow.input.original_length",
         "langflow.input.truncated",

@@ -75,6 +75,8 @@ TOOL_PARAMETERS = SpanAttributes.TOOL_PARAMETERS
 
 # -- the events: what a component logged, and what went wrong
 LOG_EVENT = "langflow.log"
+# On a model's span: a streamed answer has begun.
+FIRST_TOKEN = "langflow.first_token"  # noqa: S105 - of a model's
 LOG_NAME = "langflow.log.name"
 LOG_TYPE = "langflow.log.type"
 LOG_MESSAGE = "langflow.log.message"
@@ -110,8 +112,9 @@ STATUS_PAUSED = "paused"
 STATUS_CANCELLED = "cancelled"
 
 # Where a destination must not see content, of an AI span (ours and OpenInference's) only this is
-# left: names that begin like these. Anything new is content until it is listed.
-SAFE_PREFIXES = (
+# left: these names, and all that begin with one that ends in a dot. Anything new is content until
+# it is listed.
+SAFE = (
     "langflow.flow.",
     "langflow.run.",
     "langflow.trace.",
@@ -149,6 +152,51 @@ SAFE_PREFIXES = (
     ERROR_TYPE,
     EXCEPTION_TYPE,
     "exception.escaped",
+    "gen_ai.agent.id",
+    "gen_ai.agent.name",
+    "gen_ai.conversation.id",
+    "gen_ai.operation.name",
+    "gen_ai.provider.name",
+    "gen_ai.request.model",
+    "gen_ai.response.",
+    "gen_ai.system",
+    "gen_ai.tool.name",
+    "gen_ai.tool.type",
+    "gen_ai.usage.",
+    "gen_ai.workflow.name",
+    "llm.request.type",
+    "llm.usage.",
+    "traceloop.span.kind",
+    "traceloop.workflow.name",
+)
+# What else tells of models and tools, in whosever span: of this, too, only what is safe is left.
+AI_PREFIXES = (
+    "gen_ai.",
+    "langfuse.",
+    "langsmith.",
+    "llm.",
+    "mcp.",
+    "openinference.",
+    "traceloop.",
+)
+# What other instrumentors call content, without more.
+CONTENT_NAMES = frozenset(
+    {
+        "arguments",
+        "body",
+        "completion",
+        "content",
+        "db.query.text",
+        "db.statement",
+        "input",
+        "inputs",
+        "message",
+        "output",
+        "outputs",
+        "prompt",
+        "request_data",
+        "result",
+    }
 )
 # Of other instrumentors' spans this is taken away. An exception's text quotes content as well.
 CONTENT_PREFIXES = (
@@ -171,9 +219,14 @@ CONTENT_PREFIXES = (
     "gen_ai.tool.definitions",
     "traceloop.association.properties",
     "traceloop.entity.",
-    "mcp.request",
-    "mcp.response",
+    "mcp.",
     "crewai.",
+    "db.chroma.",
+    "db.operation.parameter",
+    "db.query.embeddings",
+    "db.query.parameter",
+    "db.query.result",
+    "db.vector.",
     "tool_call.",
     "http.request.body",
     "http.response.body",

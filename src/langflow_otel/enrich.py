@@ -13,6 +13,7 @@ from opentelemetry.trace import SpanContext
 
 from langflow_otel import attributes as names
 from langflow_otel import context as run_context
+from langflow_otel.export.translate import clone
 from langflow_otel.guard import safely
 from langflow_otel.spans import ComponentSpan
 
@@ -22,6 +23,12 @@ _processors: "weakref.WeakKeyDictionary[TracerProvider, EnrichSpanProcessor]" = 
     weakref.WeakKeyDictionary()
 )
 
+
+_pushed_out: "weakref.WeakKeyDictionary[ReadableSpan, Mapping[str, Any]]" = (
+    weakref.WeakKeyDictionary()
+)
+# Spans that are never ended must not fill the memory.
+_MAX_UNDER_WAY = 50_000
 
 #: What an exporter that must know a span's place in the tree adds to it at its start: given the
 #: span's context, its start in nanoseconds since the epoch, and its parent's attributes.
@@ -40,6 +47,33 @@ def is_ai_scope(scope: InstrumentationScope | None) -> bool:
     return scope is not None and (
         scope.name == SCOPE or scope.name.partition(".")[0] == "openinference"
     )
+
+
+def is_ai_span(span: ReadableSpan) -> bool:
+    """Tell whether an LLM backend wants `span`: by its scope, or as GenAI's conventions tell it."""
+    return is_ai_scope(span.instrumentation_scope) or names.GENAI_OPERATION in (
+        span.attributes or ()
+    )
+
+
+def restored(span: ReadableSpan) -> ReadableSpan:
+    """Return `span` with what was noted at its start, also where that has been pushed out.
+
+    Where a span has more attributes than the provider allows, the SDK drops the first ones.
+    """
+    if not span.dropped_attributes:
+        return span
+    marks = _pushed_out.get(span) or _under_way(span)
+    return clone(span, attributes={**(span.attributes or {}), **marks}) if marks else span
+
+
+def _under_way(span: ReadableSpan) -> Mapping[str, Any] | None:
+    """Return what is noted of a span that another processor was told of first."""
+    context = span.get_span_context()
+    if context is None:
+        return None
+    noted = (each.marks_of(context.span_id) for each in list(_processors.values()))
+    return next((marks for marks in noted if marks), None)
 
 
 def enrich(provider: TracerProvider) -> None:
@@ -68,6 +102,7 @@ class EnrichSpanProcessor(SpanProcessor):
         """Start with nothing under way."""
         self.active = True
         self._watched: dict[int, ComponentSpan] = {}
+        self._marks: dict[int, Mapping[str, Any]] = {}
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Mark an AI span whose parent is none; watch a span that may be a model call."""
@@ -79,6 +114,7 @@ class EnrichSpanProcessor(SpanProcessor):
     def on_end(self, span: ReadableSpan) -> None:
         """Tell the component above that a model was called, if that is what `span` was."""
         if self.active:
+            safely(self._keep_marks, span)
             safely(self._tell, span)
 
     def shutdown(self) -> None:
@@ -89,10 +125,9 @@ class EnrichSpanProcessor(SpanProcessor):
         """Return True: nothing is held back here."""
         return True
 
-    @staticmethod
-    def _mark(span: Span, parent_context: Context | None) -> None:
+    def _mark(self, span: Span, parent_context: Context | None) -> None:
         """Tell an AI span what it must carry, and exporters what is above it."""
-        if not is_ai_scope(span.instrumentation_scope):
+        if not is_ai_span(span):
             return
         marks = _identity(span, parent_context)
         parent = _local_parent(span, parent_context)
@@ -106,14 +141,29 @@ class EnrichSpanProcessor(SpanProcessor):
         for stamp in _stamps:
             context, start = span.get_span_context(), span.start_time or 0
             marks |= stamp(context, start, parent.attributes if parent is not None else None)
+        if run_context.is_hidden(parent_context):
+            marks[names.CONTENT_HIDDEN] = True
         if marks:
             span.set_attributes(marks)
+            if len(self._marks) >= _MAX_UNDER_WAY:
+                self._marks.clear()
+            self._marks[span.get_span_context().span_id] = marks
 
     @staticmethod
     def _hide(span: Span, parent_context: Context | None) -> None:
         """Mark what is below a component whose content is never captured."""
         if run_context.is_hidden(parent_context):
             span.set_attribute(names.CONTENT_HIDDEN, True)
+
+    def marks_of(self, span_id: int) -> Mapping[str, Any] | None:
+        """Return what was noted at the start of a span that has not ended."""
+        return self._marks.get(span_id)
+
+    def _keep_marks(self, span: ReadableSpan) -> None:
+        context = span.get_span_context()
+        marks = self._marks.pop(context.span_id, None) if context is not None else None
+        if marks and span.dropped_attributes:
+            _pushed_out[span] = marks
 
     def _watch(self, span: Span, parent_context: Context | None) -> None:
         scope = span.instrumentation_scope
@@ -145,7 +195,7 @@ def _local_parent(span: Span, context: Context | None) -> ReadableSpan | None:
     if span.parent is None:
         return None
     direct = trace.get_current_span(context)
-    if not (isinstance(direct, ReadableSpan) and is_ai_scope(direct.instrumentation_scope)):
+    if not (isinstance(direct, ReadableSpan) and is_ai_span(direct)):
         direct = run_context.ai_parent(context) or trace.INVALID_SPAN
     same = direct.get_span_context()
     if not isinstance(direct, ReadableSpan) or same is None:

@@ -77,6 +77,9 @@ def launch_environment(
             not {"langchain", "*"} & disabled and "langchain" not in wanted
         ).lower(),
     }
+    if not environ.get("OTEL_ATTRIBUTE_COUNT_LIMIT", "").strip():
+        # A chat's messages are attributes each; of more than 128 the SDK drops the first.
+        chosen["OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"] = "10000"
     if not environ.get("OTEL_TRACES_EXPORTER", "").strip():
         found = [LANGFLOW_OTLP if name == OTLP else name for name in destinations_of(environ)]
         chosen["OTEL_TRACES_EXPORTER"] = ",".join(found) or "none"

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, Status, StatusCode
 
@@ -15,7 +16,7 @@ from langflow_otel.capture.masker import Masker
 from langflow_otel.capture.names import SecretNames
 from langflow_otel.capture.secrets import known_secrets
 from langflow_otel.capture.shapes import MASK
-from langflow_otel.enrich import SCOPE, is_ai_scope
+from langflow_otel.enrich import SCOPE, is_ai_span, restored
 from langflow_otel.export.mask import GuardedMask
 from langflow_otel.export.translate import clone
 from langflow_otel.settings import Mask, Settings
@@ -23,6 +24,7 @@ from langflow_otel.settings import Mask, Settings
 Attributes = Mapping[str, Any]
 # Characters of a text of another instrumentor: what is longer is cut before it is looked through.
 _MAX_LENGTH = 256 * 1024
+_SAFE_PREFIXES = tuple(name for name in names.SAFE if name.endswith("."))
 
 
 class Shown(NamedTuple):
@@ -54,12 +56,27 @@ class ContentPolicy:
         self._content = content
         self._names = names or SecretNames()
         self._mask = GuardedMask(mask) if mask is not None else None
+        self._resources: tuple[Resource | None, Resource] = (None, Resource({}))
 
     @classmethod
     def of(cls, settings: Settings, *, content: bool) -> "ContentPolicy":
         """Return what `settings` say, for a destination that may or may not have content."""
         wanted = settings.content if content else NO_CONTENT
         return cls(wanted, settings.names, settings.mask)
+
+    def resource(self, resource: Resource) -> Resource:
+        """Return `resource` without secrets: its attributes may name a command line."""
+        last, shown = self._resources
+        if resource is not last:
+            masker = Masker(self._names)
+            texts = {
+                name: masker.json(value)
+                for name, value in resource.attributes.items()
+                if isinstance(value, str)
+            }
+            shown = Resource({**resource.attributes, **texts, **_command(resource)})
+            self._resources = (resource, shown)
+        return shown
 
     def begin_batch(self) -> None:
         """Say that another batch of spans begins."""
@@ -103,7 +120,7 @@ class ContentPolicy:
             content=content,
             masker=Masker(self._names, secrets),
             mask=self._mask,
-            ai=is_ai_scope(scope),
+            ai=is_ai_span(span),
             ours=scope is not None and scope.name == SCOPE,
         )
 
@@ -158,7 +175,7 @@ class _View:
 
     def _is_content(self, name: str) -> bool:
         if self._ai:
-            return not name.startswith(names.SAFE_PREFIXES)
+            return not _is_safe(name)
         return name.startswith((*names.CONTENT_PREFIXES, *names.ADDRESSES, names.URL_QUERY, "db."))
 
 
@@ -173,21 +190,36 @@ def without_content(attributes: Attributes, content: Content, *, ai: bool) -> di
     unwanted = _unwanted(content)
     if content.inputs or content.outputs:
         return {name: value for name, value in attributes.items() if not name.startswith(unwanted)}
-    told = tuple(name for name in names.TOLD if not name.startswith(unwanted))
+    told = frozenset(name for name in names.TOLD if not name.startswith(unwanted))
     if ai:
-        safe = (*names.SAFE_PREFIXES, *told)
-        return {name: value for name, value in attributes.items() if name.startswith(safe)}
+        return {n: value for n, value in attributes.items() if n in told or _is_safe(n)}
     return {
         name: _without_query(str(value)) if name in names.ADDRESSES else value
         for name, value in attributes.items()
-        if name.startswith(told)
-        or (name != names.URL_QUERY and not name.startswith(names.CONTENT_PREFIXES))
+        if name in told or not _is_content(name)
     }
+
+
+@lru_cache(maxsize=4096)
+def _is_safe(name: str) -> bool:
+    return name in names.SAFE or name.startswith(_SAFE_PREFIXES)
+
+
+@lru_cache(maxsize=4096)
+def _is_content(name: str) -> bool:
+    """Tell whether `name`, of another instrumentor's, stands for content."""
+    return (
+        name in names.CONTENT_NAMES
+        or name == names.URL_QUERY
+        or name.startswith(names.CONTENT_PREFIXES)
+        or (name.startswith(names.AI_PREFIXES) and not _is_safe(name))
+    )
 
 
 def shed(span: ReadableSpan) -> ReadableSpan:
     """Return `span` without any content, marked as having had some; cheap, nothing is masked."""
-    ai = is_ai_scope(span.instrumentation_scope)
+    span = restored(span)
+    ai = is_ai_span(span)
     attributes = span.attributes or {}
     internal = {n: v for n, v in attributes.items() if n.startswith(names.INTERNAL_PREFIXES)}
     status = span.status
@@ -223,6 +255,16 @@ def _unwanted(content: Content) -> tuple[str, ...]:
         if not wanted
         for prefix in prefixes
     )
+
+
+def _command(resource: Resource) -> dict[str, str]:
+    """Return the command line, of which anything may be a password, by its program only."""
+    said = resource.attributes
+    return {
+        name: str(said.get("process.executable.name", MASK))
+        for name in ("process.command_line", "process.command_args")
+        if name in said
+    }
 
 
 def _without_query(address: str) -> str:

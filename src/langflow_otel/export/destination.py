@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import Link, SpanContext
 
 from langflow_otel import attributes as names
-from langflow_otel.enrich import is_ai_scope
+from langflow_otel.enrich import is_ai_span, restored
 from langflow_otel.export.account import Account
 from langflow_otel.export.content import ContentPolicy
 from langflow_otel.export.resilient import ResilientSender
@@ -100,7 +100,7 @@ class DestinationSpanExporter(SpanExporter):
 
     def selects(self, span: ReadableSpan) -> bool:
         """Tell whether this destination is meant to have `span`."""
-        return not self._ai_only or is_ai_scope(span.instrumentation_scope)
+        return not self._ai_only or is_ai_span(span)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send those of `spans` that this destination is meant to have.
@@ -164,6 +164,7 @@ class DestinationSpanExporter(SpanExporter):
         return item
 
     def _translated(self, span: ReadableSpan) -> Any:
+        span = restored(span)
         shown = self._content.shown(span)
         internal = span.attributes or {}
         kept = {n: v for n, v in internal.items() if self.keeps and n.startswith(self.keeps)}
@@ -178,7 +179,7 @@ class DestinationSpanExporter(SpanExporter):
                 span,
                 name=shown.name,
                 parent=parent,
-                resource=self.resource(span.resource),
+                resource=self.resource(self._content.resource(span.resource)),
                 attributes={**shown.attributes, **kept},
                 events=shown.events,
                 links=links,

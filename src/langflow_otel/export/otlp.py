@@ -10,7 +10,7 @@ import os
 
 from opentelemetry.sdk.trace import ReadableSpan
 
-from langflow_otel.enrich import is_ai_scope
+from langflow_otel.enrich import is_ai_span
 from langflow_otel.export.destination import DestinationSpanExporter
 from langflow_otel.export.dialect import Dialect, span_in_dialect
 from langflow_otel.export.http import plain_otlp_sender
@@ -63,8 +63,7 @@ class LangflowOtlpSpanExporter(DestinationSpanExporter):
 
     def translate(self, span: ReadableSpan) -> ReadableSpan:
         """Return `span` in the dialect that is set; one that is not an AI span as it is."""
-        ai = is_ai_scope(span.instrumentation_scope)
-        return span_in_dialect(span, self._dialect) if ai else span
+        return span_in_dialect(span, self._dialect) if is_ai_span(span) else span
 
 
 def _protocol() -> str:

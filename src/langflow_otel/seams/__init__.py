@@ -7,7 +7,7 @@ the module is imported. What a version of Langflow does not have is skipped.
 from langflow_otel.pipeline import Pipeline
 from langflow_otel.seams.component import ComponentSeam
 from langflow_otel.seams.flow import FlowSeam
-from langflow_otel.seams.langchain import turn_on_langchain
+from langflow_otel.seams.langchain import first_token, turn_on_langchain
 from langflow_otel.seams.patches import Patches
 from langflow_otel.seams.secrets import SecretSeam
 from langflow_otel.seams.tool import ToolSeam
@@ -57,6 +57,7 @@ def install(tracer: LangflowTracer, pipeline: Pipeline, settings: Settings) -> P
         (_CUSTOM, "CustomComponent.get_variable", secrets.asked),
         ("lfx.interface.initialize.loading", "load_from_env_vars", secrets.from_environment),
         *vendors.rows(),
+        ("langchain_core.tracers.base", "BaseTracer.on_llm_new_token", first_token),
     ):
         patches.wrap(module, function, wrapper)
     # By the time the graph's module is imported, all of langchain_core is, so that this import

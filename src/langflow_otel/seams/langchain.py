@@ -3,10 +3,12 @@
 import importlib.util
 from collections.abc import Callable
 from dataclasses import fields
+from typing import Any
 
 from opentelemetry.trace import TracerProvider
 
-from langflow_otel.guard import logger
+from langflow_otel import attributes as names
+from langflow_otel.guard import logger, safely
 from langflow_otel.settings import Settings, disabled_instrumentations
 
 _MODULE = "openinference.instrumentation.langchain"
@@ -47,6 +49,24 @@ def turn_on_langchain(
     instrumentor.instrument(tracer_provider=provider, config=TraceConfig(**hidden))
     undo: Callable[[], None] = instrumentor.uninstrument
     return undo
+
+
+def first_token(
+    wrapped: Callable[..., Any], instance: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Note on a model's span when the first token came; nobody else does."""
+    result = wrapped(*args, **kwargs)
+    if type(instance).__module__.startswith(_MODULE):
+        safely(_note_first_token, instance, kwargs.get("run_id"))
+    return result
+
+
+def _note_first_token(tracer: Any, run_id: Any) -> None:
+    span = tracer.get_span(run_id)
+    if span is None or not span.is_recording():
+        return
+    if not any(event.name == names.FIRST_TOKEN for event in span.events):
+        span.add_event(names.FIRST_TOKEN)
 
 
 def _hides(settings: Settings, option: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import Span, SpanContext
 
-from langflow_otel.enrich import is_ai_scope
+from langflow_otel.enrich import is_ai_span
 
 TRACE_ID = "langsmith.trace.id"
 SPAN_ID = "langsmith.span.id"
@@ -114,7 +114,7 @@ def run_id_of(span: ReadableSpan | Span) -> str | None:
 
     The span may still be under way: `run_id_of(opentelemetry.trace.get_current_span())`.
     """
-    if not isinstance(span, ReadableSpan) or not is_ai_scope(span.instrumentation_scope):
+    if not isinstance(span, ReadableSpan) or not is_ai_span(span):
         return None
     place = place_of(span)
     return place.run_id if place else None
