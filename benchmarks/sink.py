@@ -20,6 +20,8 @@ Mode = Literal["instant", "hanging", "refusing"]
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Head and body in one write: or else each answer waits for a delayed acknowledgement.
+    wbufsize = 1 << 16
     server: _Server
 
     def do_POST(self) -> None:
