@@ -135,3 +135,17 @@ async def test_a_span_with_more_attributes_than_allowed_keeps_its_place_and_stay
     (span,) = receiver.spans
     assert "a secret" not in repr(span)
     assert span.parent_id == trace.format_span_id(context.ai_parent(hidden).context.span_id)
+
+
+async def test_what_is_set_around_a_run_is_on_every_span_of_it(phoenix: OtlpReceiver) -> None:
+    instrumentation = pytest.importorskip("openinference.instrumentation")
+    with instrumentation.using_attributes(
+        user_id="u1", tags=["a", "b"], metadata={"tenant": "acme"}
+    ):
+        await flows.run_flow(flows.linear_chat())
+    for span in _sent(phoenix):
+        said = span.attributes
+        assert said["user.id"] == "u1", span.name
+        assert list(said["tag.tags"]) == ["a", "b"], span.name
+        assert "acme" in said["metadata"], span.name
+        assert said["langflow.trace.name"] == "Linear chat", span.name

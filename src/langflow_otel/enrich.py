@@ -210,7 +210,7 @@ def _identity(span: Span, context: Context | None) -> dict[str, Any]:
     told: dict[str, Any] = {}
     if flow is not None:
         told = {name: value for name, value in flow.identity.items() if name not in known}
-    for name in (names.TAGS, names.METADATA):
+    for name in (names.SESSION_ID, names.USER_ID, names.TAGS, names.METADATA):
         value = otel_context.get_value(name, context)
         if value is not None and name not in known:
             told[name] = value
