@@ -213,3 +213,19 @@ def test_what_cannot_be_encoded_is_invalid(sender: Sender, receiver: OtlpReceive
     odd = ReadableSpan("odd", context=span.get_span_context(), attributes=Odd(a=1))
     assert sender.send([odd], 10).verdict is Verdict.INVALID
     assert receiver.attempts == []
+
+
+def test_a_plain_endpoint_without_a_scheme_is_understood(
+    environment: pytest.MonkeyPatch, receiver: OtlpReceiver
+) -> None:
+    environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint.removeprefix("http://"))
+    assert plain_otlp_sender().send(spans("a"), 10).verdict is Verdict.TAKEN
+
+
+def test_a_plain_endpoint_that_is_no_address_is_named(
+    environment: pytest.MonkeyPatch, said: Any
+) -> None:
+    environment.setenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "ftp://collector")
+    assert plain_otlp_sender().send(spans("a"), 10) == Answer(Verdict.FAILED, "not set up")
+    (line,) = said(logging.WARNING)
+    assert "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT='ftp://collector' is not an http://" in line

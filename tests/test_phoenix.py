@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from langflow_otel import LangflowInstrumentor
 from tests.support import flows
 from tests.support.invariants import check
+from tests.support.langfuse import LangfuseReceiver
+from tests.support.langsmith import LangSmithReceiver
 from tests.support.phoenix import Phoenix
 from tests.support.receiver import OtlpReceiver
 from tests.support.select import main_parts
@@ -37,6 +41,34 @@ async def test_instrument_and_an_address_are_enough(
     root = next(span for span in spans if not span.parent_id)
     assert root.attributes["input.value"] == "weather?"
     assert root.attributes["output.value"].startswith("The tools answered: Oslo: snow")
+
+
+@pytest.mark.parametrize("make", [flows.agent_with_tools, flows.linear_chat])
+async def test_langfuse_and_langsmith_show_the_same_tree(
+    phoenix: Phoenix, environment: pytest.MonkeyPatch, make: Callable[[], flows.Flow]
+) -> None:
+    pytest.importorskip("langsmith")
+    project = f"same-{make.__name__}"
+    environment.setenv("PHOENIX_COLLECTOR_ENDPOINT", phoenix.endpoint)
+    environment.setenv("PHOENIX_PROJECT_NAME", project)
+    with LangfuseReceiver() as langfuse, LangSmithReceiver() as langsmith:
+        for name, value in {**langfuse.environment, **langsmith.environment}.items():
+            environment.setenv(name, value)
+        environment.setenv("OTEL_TRACES_EXPORTER", "phoenix,langfuse,langsmith")
+        LangflowInstrumentor().instrument()
+        await flows.run_flow(make(), "weather?", session_id="s1")
+        LangflowInstrumentor().uninstrument()
+
+        spans = phoenix.wait_for_spans(project, len(langfuse.spans))
+        names = {span.span_id: span.name for span in spans}
+        tree = sorted((span.name, names.get(span.parent_id, "")) for span in spans)
+        assert tree == sorted((span.name, names.get(span.parent_id, "")) for span in langfuse.spans)
+        runs = {run.id: run.name for run in langsmith.runs}
+        assert tree == sorted(
+            (run.name, runs.get(run.parent_run_id or "", "")) for run in langsmith.runs
+        )
+        langfuse.check_whole()
+        langsmith.check_whole()
 
 
 async def test_a_failure_is_shown_as_one(phoenix: Phoenix, environment: pytest.MonkeyPatch) -> None:

@@ -25,11 +25,16 @@ from requests.auth import AuthBase, HTTPBasicAuth
 from requests.utils import get_auth_from_url
 from urllib3.exceptions import HTTPError
 
-from langflow_otel.export.sending import Answer, Sender, Verdict, verdict_of
+from langflow_otel.export.address import usable_address
+from langflow_otel.export.sending import NO_SENDER, Answer, Sender, Verdict, verdict_of
 from langflow_otel.export.size import size_of
 from langflow_otel.export.watchdog import Watch
 
 _SHARED_HEADERS = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
+_PLAIN_ENDPOINTS = {
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "/v1/traces",
+}
 _CA_BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 # The most seconds that one request may take, as OTEL_EXPORTER_OTLP_TIMEOUT's default.
 _REQUEST_SECONDS = 10.0
@@ -60,7 +65,17 @@ def otlp_sender(
 def plain_otlp_sender() -> Sender:
     """Return what sends spans as the `OTEL_EXPORTER_OTLP_*` variables say."""
     wire = Wire(own=False)
-    return HttpSender(OTLPSpanExporter(session=_session(wire)), wire)
+    address = None
+    for variable, path in _PLAIN_ENDPOINTS.items():
+        told = os.environ.get(variable, "").strip()
+        if told:
+            address = usable_address(variable, told, path)
+            if address is None:
+                return NO_SENDER
+            # The exporter reads it as it stands; without a scheme it could not.
+            address = None if "://" in told else address
+            break
+    return HttpSender(OTLPSpanExporter(endpoint=address, session=_session(wire)), wire)
 
 
 class HttpSender:
