@@ -53,8 +53,8 @@ from langflow_otel.export.phoenix import PhoenixSpanExporter
 from langflow_otel.seams.component import ComponentSeam
 
 show._ARRIVAL_SECONDS = 3.0
-selects, begin = PhoenixSpanExporter._selects, ComponentSeam._begin
-PhoenixSpanExporter._selects = lambda s, span: span.name != "get_weather" and selects(s, span)
+selects, begin = PhoenixSpanExporter.selects, ComponentSeam._begin
+PhoenixSpanExporter.selects = lambda s, span: span.name != "get_weather" and selects(s, span)
 ComponentSeam._begin = lambda s, g, id_: None if id_.startswith("Prompt") else begin(s, g, id_)
 
 from langflow_otel.cli import app

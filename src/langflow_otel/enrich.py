@@ -50,10 +50,11 @@ def is_ai_scope(scope: InstrumentationScope | None) -> bool:
 
 
 def is_ai_span(span: ReadableSpan) -> bool:
-    """Tell whether an LLM backend wants `span`: by its scope, or as GenAI's conventions tell it."""
-    return is_ai_scope(span.instrumentation_scope) or names.GENAI_OPERATION in (
-        span.attributes or ()
-    )
+    """Tell whether an LLM backend wants `span`.
+
+    Other instrumentors' model spans are not wanted: beside OpenInference's they are doubles.
+    """
+    return is_ai_scope(span.instrumentation_scope)
 
 
 def restored(span: ReadableSpan) -> ReadableSpan:

@@ -124,7 +124,7 @@ class RunSecrets:
             text = without_broken(text, [form.text for form in self._forms if form.long])
         # Not every encoder of URLs leaves the same characters as they are.
         if "%" in text and self._forms:
-            text = without_encoded(text, tuple(self._values))
+            text = without_encoded(text, [form.text for form in self._forms])
         return text
 
     def hide_error(self, error: BaseException) -> None:
@@ -137,7 +137,7 @@ class RunSecrets:
         return id(error) in self._hidden_errors
 
     def _is_in(self, text: str) -> bool:
-        return any(value in text for value in tuple(self._values))
+        return any(form.text in text for form in self._forms)
 
     def _add(self, value: str, *, named: bool) -> None:
         if value in self._values:
