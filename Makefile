@@ -6,6 +6,8 @@ PYTHON ?= $(shell for python in python3 python python3.14 python3.13 python3.12 
 	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null \
 		&& echo $$python && break; done)
 ARGS ?=
+# So many test files run side by side; WORKERS=0 runs one after the other.
+WORKERS ?= 2
 
 venvs := $(CURDIR)/.venvs
 prepare = @$(if $(PYTHON),,$(error Python 3.10 to 3.14 is needed, and none was found; name one: make PYTHON=/path/to/python3 $@))$(PYTHON) tools/bootstrap.py
@@ -15,7 +17,7 @@ export PHOENIX_TELEMETRY_ENABLED := false
 # The Phoenix of the demo and of the tests, in an environment that is all its own.
 demo test test-all: export LANGFLOW_OTEL_PHOENIX_PYTHON := $(venvs)/phoenix/bin/python
 
-.PHONY: help demo test test-all lint format bench clean
+.PHONY: help demo test test-all lint format docs bench soak clean
 
 help: ## Says what there is to make
 	@grep -E '^[a-z-]+:.*##' Makefile | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -24,10 +26,10 @@ demo: ## Runs real flows, traced into a real Phoenix, and shows them
 	$(prepare) phoenix demo
 	@$(venvs)/demo/bin/langflow-otel demo $(ARGS)
 
-test: ## Runs the tests: all on the newest Langflow, those without a server on the oldest
+test: ## Runs the tests: all on the newest Langflow, the quick ones on the oldest
 	$(prepare) phoenix test oldest
-	$(venvs)/test/bin/python -m pytest $(ARGS)
-	$(venvs)/oldest/bin/python -m pytest -m "not server and not phoenix" $(ARGS)
+	$(venvs)/test/bin/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(venvs)/oldest/bin/python -m pytest -n $(WORKERS) --dist loadfile -m "not server and not phoenix and not slow" $(ARGS)
 
 test-all: ## Runs the tests on every Langflow from 1.7 on and every Python at hand (takes long)
 	$(prepare) phoenix nox
@@ -44,9 +46,16 @@ format: ## Formats the code, and mends what can be mended by machine
 	$(venvs)/lint/bin/ruff check --fix
 	$(venvs)/lint/bin/ruff format
 
+docs: ## Writes the page of variables anew
+	$(PYTHON) tools/variables.py
+
 bench: ## Measures what tracing costs per component
 	$(prepare) test
 	@$(venvs)/test/bin/python -m benchmarks $(ARGS)
+
+soak: ## Makes 100,000 flow runs, with a backend that hangs and one that is away (takes long)
+	$(prepare) test
+	@$(venvs)/test/bin/python -m benchmarks.soak --write $(ARGS)
 
 clean: ## Removes the environments and everything else that was made here
 	rm -rf .venvs .nox .cache .mypy_cache .pytest_cache .ruff_cache build dist

@@ -97,4 +97,5 @@ def tests(session: nox.Session, langflow: str, opentelemetry: str, wrapt: str) -
         result.write_text(versions)
     whole = (langflow, opentelemetry) in WHOLE
     part = () if whole else ("-m", "not phoenix and not slow")
-    session.run("python", "-m", "pytest", *part, f"--junitxml={junit}", *session.posargs)
+    workers = ("-n", "2", "--dist", "loadfile")
+    session.run("python", "-m", "pytest", *part, *workers, f"--junitxml={junit}", *session.posargs)

@@ -11,12 +11,17 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.sdk.trace import TracerProvider
+from packaging.version import Version
 
-from langflow_otel import LangflowInstrumentor, guard
+from langflow_otel import LangflowInstrumentor, context, guard
+from langflow_otel.export.breaker import CircuitBreaker
+from tests.support import loop_guard
 from tests.support.phoenix import MISSING, Phoenix, interpreter
 from tests.support.receiver import OtlpReceiver
 from tests.support.spans import Span
@@ -26,12 +31,15 @@ _HOME = tempfile.mkdtemp(prefix="langflow-otel-tests-")
 atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
 os.environ["LANGFLOW_CONFIG_DIR"] = _HOME
 os.environ["LANGFLOW_DATABASE_URL"] = f"sqlite:///{_HOME}/langflow.db"
+# Servers that tests start tell here what has blocked their event loops.
+_BLOCKED = Path(_HOME) / "blocked.txt"
+os.environ[loop_guard.VARIABLE] = str(_BLOCKED)
 
-# Hypothesis looks at every module that is imported; some that a bare lfx before 1.10 loads only
+# Hypothesis looks at every module that is imported; some that a bare lfx before 1.11 loads only
 # when they are looked at import langflow then, which is not there.
 collect_ignore = (
     ["test_planted_secrets.py"]
-    if importlib.metadata.version("lfx").startswith("0.")
+    if Version(importlib.metadata.version("lfx")) < Version("1.11")
     and importlib.util.find_spec("langflow") is None
     else []
 )
@@ -81,11 +89,44 @@ def strict(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def nothing_travels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No exporter that was made before lets its attributes go out to what is called."""
+    monkeypatch.setattr(context, "_travelling", {})
+    monkeypatch.setattr(context, "_travelling_names", set())
+
+
+@pytest.fixture(autouse=True)
+def nothing_blocks_a_loop() -> Iterator[None]:
+    """No code of ours has blocked an event loop, here or in a server."""
+    before = _blocked_in_servers()
+    with loop_guard.watching() as blocked:
+        yield
+    assert blocked == []
+    assert _blocked_in_servers() == before
+
+
+def _blocked_in_servers() -> str:
+    return _BLOCKED.read_text() if _BLOCKED.exists() else ""
+
+
+@pytest.fixture(autouse=True)
 def no_detach_complaint(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     """OpenTelemetry never complains that a context was detached where it was not attached."""
     yield
     complaints = [r.getMessage() for r in caplog.get_records("call") if "detach" in r.getMessage()]
     assert complaints == []
+
+
+@pytest.fixture(autouse=True)
+def no_context_left() -> Iterator[None]:
+    """No test leaves a span or baggage current: all that comes after it would be in that trace."""
+    token = attach(Context())
+    try:
+        yield
+        left = get_current()
+    finally:
+        detach(token)
+    assert left == {}
 
 
 @pytest.fixture(scope="session")
@@ -101,6 +142,15 @@ def phoenix() -> Iterator[Phoenix]:
 def receiver() -> Iterator[OtlpReceiver]:
     with OtlpReceiver() as started:
         yield started
+
+
+@pytest.fixture
+def quick(environment: pytest.MonkeyPatch) -> None:
+    """Retries and circuits in fractions of a second."""
+    environment.setenv("OTEL_BSP_EXPORT_TIMEOUT", "600")
+    environment.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
+    environment.setattr(CircuitBreaker, "SHORTEST", 0.05)
+    environment.setattr(CircuitBreaker, "LONGEST", 0.1)
 
 
 class Traced:

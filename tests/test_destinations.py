@@ -332,6 +332,20 @@ def test_a_content_policy_with_a_typo_is_named_and_means_none(
     ]
 
 
+def test_a_misspelt_variable_is_named(
+    started: Any, instrument: Any, environment: pytest.MonkeyPatch, said: Any
+) -> None:
+    environment.setenv("OTEL_PYTHON_LANGFLOW_CAPTURE_CONTNET", "none")
+    environment.setenv("OTEL_PYTHON_LANGFLOW_SPEED", "high")
+    started("phoenix")
+    instrument()
+    assert said(logging.WARNING) == [
+        "langflow-otel: there is no variable OTEL_PYTHON_LANGFLOW_CAPTURE_CONTNET; did you mean "
+        "OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT? it is ignored",
+        "langflow-otel: there is no variable OTEL_PYTHON_LANGFLOW_SPEED; it is ignored",
+    ]
+
+
 def test_a_content_policy_for_a_destination_that_is_none_is_named(
     started: Any, instrument: Any, environment: pytest.MonkeyPatch, said: Any
 ) -> None:

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from langflow_otel import attributes as ours
+from langflow_otel import names as ours
 from langflow_otel.capture.content import NO_CONTENT, Content
 from langflow_otel.export.content import without_content
 from langflow_otel.export.dialect import (
@@ -441,7 +441,8 @@ def test_half_a_surrogate_pair_hides_no_other_message() -> None:
 def test_odd_values_raise_nothing(kind: str, name: str, value: Any) -> None:
     odd = {ours.SPAN_KIND: kind, "output.mime_type": "application/json", name: value}
     for dialect in DIALECTS:
-        in_dialect(odd, dialect, messages_everywhere=True)  # type: ignore[arg-type]
+        told = in_dialect(odd, dialect, messages_everywhere=True)  # type: ignore[arg-type]
+        assert all(isinstance(key, str) for key in told)
 
 
 # -- the dialects

@@ -9,6 +9,7 @@ import threading
 import time
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -32,8 +33,13 @@ def sender(receiver: OtlpReceiver) -> Sender:
     return otlp_sender(receiver.traces_endpoint, {"x-key": "k"})
 
 
+def where(receiver: OtlpReceiver) -> str:
+    return urlsplit(receiver.endpoint).netloc
+
+
 def test_what_is_sent_arrives_with_its_own_headers(sender: Sender, receiver: OtlpReceiver) -> None:
-    assert sender.send(spans("a", "b"), 10) == Answer(Verdict.TAKEN, "HTTP 200")
+    taken = sender.send(spans("a", "b"), 10)
+    assert taken == Answer(Verdict.TAKEN, f"HTTP 200 at {where(receiver)}", status=200)
     assert [span.name for span in receiver.spans] == ["a", "b"]
     assert receiver.requests[0].headers["x-key"] == "k"
 
@@ -70,7 +76,10 @@ def test_an_answer_is_taken_for_what_it_is_and_nothing_is_tried_twice(
 ) -> None:
     with receiver.faults.mode(fault):
         answer = sender.send(spans("a"), 0.5)
-    assert (answer.verdict, answer.detail) == (verdict, detail)
+    assert (answer.verdict, answer.detail) == (
+        verdict,
+        f"{detail} at {where(receiver)}",
+    )
     assert receiver.spans == []
     assert len(receiver.attempts) <= 1
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
@@ -88,7 +97,8 @@ def test_items_refused_of_a_request_that_is_taken_are_counted(
     sender: Sender, receiver: OtlpReceiver
 ) -> None:
     receiver.faults.set(faults.partial_success(lambda span: span.name == "b"))
-    assert sender.send(spans("a", "b", "c"), 10) == Answer(Verdict.TAKEN, "HTTP 200", rejected=1)
+    answer = sender.send(spans("a", "b", "c"), 10)
+    assert (answer.verdict, answer.rejected) == (Verdict.TAKEN, 1)
 
 
 def test_refused_items_are_counted_however_the_answer_is_written(
@@ -191,7 +201,8 @@ def test_a_request_ends_in_its_time(
 ) -> None:
     with receiver.faults.mode(fault):
         began = time.monotonic()
-        assert sender.send(spans("a"), 0.2).detail == "no answer in time"
+        detail = sender.send(spans("a"), 0.2).detail
+        assert detail == f"no answer in time at {where(receiver)}"
         assert time.monotonic() - began >= 0.2
 
 

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import gc
 import importlib.metadata
 import logging
 import subprocess
 import sys
+import threading
+import weakref
 from typing import Any
 
 import pytest
 import wrapt
 from lfx.graph.graph.base import Graph
+from opentelemetry.sdk.trace import TracerProvider
+from wrapt import importer
 
 from langflow_otel import LangflowInstrumentor
 from langflow_otel.package import _instruments_any
+from langflow_otel.seams.patches import Patches
 from tests.conftest import Traced
 from tests.support import flows
 from tests.support.receiver import OtlpReceiver
@@ -87,6 +94,66 @@ def test_uninstrument_leaves_nothing_wrapped(traced: Traced) -> None:
     assert not isinstance(vars(Graph)["build_vertex"], wrapt.ObjectProxy)
 
 
+def test_turned_on_and_off_again_and_again_it_leaves_nothing_behind() -> None:
+    def once() -> weakref.ref[TracerProvider]:
+        provider = TracerProvider(shutdown_on_exit=False)
+        LangflowInstrumentor().instrument(tracer_provider=provider)
+        LangflowInstrumentor().uninstrument()
+        return weakref.ref(provider)
+
+    def hooks() -> int:
+        return sum(map(len, importer._post_import_hooks.values()))
+
+    once()
+    before = hooks()
+    left = [once() for _ in range(3)]
+    gc.collect()
+    assert [each() for each in left] == [None, None, None]
+    assert hooks() == before
+
+
+def test_a_method_is_wrapped_once_also_by_two_threads() -> None:
+    both_look = threading.Barrier(2)
+
+    class Method:
+        @property
+        def __isabstractmethod__(self) -> bool:
+            with contextlib.suppress(threading.BrokenBarrierError):
+                both_look.wait(0.5)
+            return False
+
+        def __get__(self, *_: Any) -> Any:
+            return lambda: "called"
+
+    class Base:
+        method = Method()
+
+    class One(Base):
+        pass
+
+    class Other(Base):
+        pass
+
+    calls: list[str] = []
+
+    def wrapper(wrapped: Any, _: Any, args: Any, kwargs: Any) -> Any:
+        calls.append("wrapper")
+        return wrapped(*args, **kwargs)
+
+    patches = Patches()
+    threads = [
+        threading.Thread(target=patches.methods, args=(cls, {"method": wrapper}))
+        for cls in (One, Other)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (One().method(), calls) == ("called", ["wrapper"])
+    patches.remove()
+    assert (One().method(), calls) == ("called", ["wrapper"])
+
+
 def test_a_wrapper_put_on_top_of_ours_survives_and_ours_passes_on(traced: Traced) -> None:
     theirs = wrapt.FunctionWrapper(
         vars(Graph)["build_vertex"], lambda wrapped, _, args, kwargs: wrapped(*args, **kwargs)
@@ -95,8 +162,6 @@ def test_a_wrapper_put_on_top_of_ours_survives_and_ours_passes_on(traced: Traced
     try:
         LangflowInstrumentor().uninstrument()
         assert vars(Graph)["build_vertex"] is theirs
-        import asyncio
-
         assert asyncio.run(flows.run_flow(flows.sync_method())) == "hi (worker thread)"
         assert traced.receiver.spans == []
     finally:
@@ -181,7 +246,8 @@ def test_entry_points_are_what_opentelemetry_looks_for() -> None:
     found = {
         (point.group, point.name): point.load()
         for point in importlib.metadata.distribution("langflow-otel").entry_points
-        if point.group != "console_scripts"
+        # `langflow_prometheus` is another package's, which may not be there.
+        if point.group != "console_scripts" and point.module.startswith("langflow_otel")
     }
     assert found["opentelemetry_instrumentor", "langflow"] is LangflowInstrumentor
     assert found["openinference_instrumentor", "langflow"] is LangflowInstrumentor

@@ -35,7 +35,7 @@ from langflow_otel.export.langfuse.translate import (
 from langflow_otel.export.langfuse.values import cost_details, environment_name, identifier
 from langflow_otel.export.messages import Usage
 from langflow_otel.export.translate import clone
-from tests.support import flows
+from tests.support import flows, retrieval
 from tests.support.langfuse import LangfuseReceiver, Observation, observation, violations_of
 from tests.support.recorded import RECORDINGS, SESSION, USER, record
 from tests.support.spans import from_readable
@@ -742,6 +742,24 @@ async def test_keys_and_an_address_are_enough(configured: LangfuseReceiver) -> N
     assert (root.type, root.trace_name, root.session_id) == ("chain", "Agent with tools", "s1")
     assert root.trace_input == "weather?"
     assert "generation" in {seen.type for seen in configured.observations}
+
+
+async def test_what_an_agent_found_is_told_by_the_retriever_and_what_was_embedded_by_the_model(
+    configured: LangfuseReceiver,
+) -> None:
+    LangflowInstrumentor().instrument()
+    await flows.run_flow(retrieval.agent_with_store("Shipping is free."), "shipping?")
+    LangflowInstrumentor().uninstrument()
+    configured.check_whole()
+    seen = configured.observations
+    above = {one.id: one for one in seen}
+    (found,) = [one for one in seen if one.type == "retriever"]
+    assert above[found.parent_id].type == "tool"
+    assert "Shipping is free." in str(found.output)
+    embedded = [one for one in seen if one.type == "embedding"]
+    assert {one.parent_id for one in embedded} == {found.id}
+    assert {one.model for one in embedded} == {"hash-8"}
+    assert "Shipping is free." in str([one.input for one in embedded])
 
 
 def test_only_the_headers_that_langfuse_wants_are_sent(

@@ -45,20 +45,44 @@ def test_langchains_stays_off_where_the_user_turned_it_off() -> None:
     [
         ({}, "none"),
         ({"PHOENIX_COLLECTOR_ENDPOINT": "http://p:6006"}, "phoenix"),
-        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"}, "langflow_otlp"),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318"}, "otlp"),
         ({"OTEL_TRACES_EXPORTER": "console"}, "console"),
     ],
 )
 def test_the_destinations_are_those_it_finds(given: dict[str, str], exporter: str) -> None:
     environment = _environment(given)
-    assert environment["OTEL_TRACES_EXPORTER"] == exporter
+    assert environment["LANGFLOW_OTEL_DESTINATIONS"] == exporter
+    assert environment["OTEL_TRACES_EXPORTER"] == "none", "OpenTelemetry makes no exporter"
+    assert _environment(environment) == environment, "one may start the other"
     assert environment["OTEL_METRICS_EXPORTER"] == "none"
     assert environment["OTEL_LOGS_EXPORTER"] == "none"
 
 
+@pytest.mark.parametrize("named", [{}, {"OTEL_TRACES_EXPORTER": "phoenix, langflow_otlp"}])
+def test_otlp_goes_over_http_where_nothing_is_said_of_it(named: dict[str, str]) -> None:
+    given = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318", **named}
+    assert _environment(given)["OTEL_EXPORTER_OTLP_PROTOCOL"] == "http/protobuf"
+    asked = _environment({**given, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"})
+    assert asked["OTEL_EXPORTER_OTLP_PROTOCOL"] == "grpc"
+
+
+def test_the_service_is_langflow_unless_it_has_a_name() -> None:
+    assert _environment({})["OTEL_SERVICE_NAME"] == "langflow"
+    assert _environment({"OTEL_SERVICE_NAME": "mine"})["OTEL_SERVICE_NAME"] == "mine"
+    told = _environment({"OTEL_RESOURCE_ATTRIBUTES": "team=a,service.name=mine"})
+    assert "OTEL_SERVICE_NAME" not in told
+
+
+def test_metrics_are_where_langflow_shows_its_own_where_it_does() -> None:
+    pytest.importorskip("opentelemetry.exporter.prometheus")
+    shown = {"LANGFLOW_PROMETHEUS_ENABLED": "true"}
+    assert _environment(shown)["OTEL_METRICS_EXPORTER"] == "langflow_prometheus"
+    named = _environment({**shown, "OTEL_METRICS_EXPORTER": "otlp"})
+    assert named["OTEL_METRICS_EXPORTER"] == "otlp"
+
+
 def test_what_the_user_set_stays_and_nothing_else_changes() -> None:
     given = {
-        "OTEL_TRACES_EXPORTER": "phoenix",
         "OTEL_METRICS_EXPORTER": "prometheus",
         "OTEL_LOGS_EXPORTER": "otlp",
         "OTEL_PYTHON_LANGFLOW_INSTRUMENT_LANGCHAIN": "false",
@@ -67,8 +91,11 @@ def test_what_the_user_set_stays_and_nothing_else_changes() -> None:
     environment = _environment(given)
     assert {name: environment[name] for name in given} == given
     assert set(environment) - set(given) == {
+        "LANGFLOW_OTEL_DESTINATIONS",
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS",
+        "OTEL_SERVICE_NAME",
         "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT",
+        "OTEL_TRACES_EXPORTER",
     }
 
 
@@ -86,14 +113,14 @@ def test_the_command_runs_instrumented_with_its_arguments_and_its_exit_code() ->
     code = (
         "import json, os, sys; from langflow_otel import LangflowInstrumentor as i;"
         "print(json.dumps([sys.argv[1:], i().is_instrumented_by_opentelemetry,"
-        "os.environ['OTEL_TRACES_EXPORTER']])); sys.exit(3)"
+        "list(i().statistics())])); sys.exit(3)"
     )
     done = _run(
         "--", sys.executable, "-c", code, "--port", "7860",
         PHOENIX_COLLECTOR_ENDPOINT="http://127.0.0.1:9",
     )  # fmt: skip
     assert done.returncode == 3, done.stderr
-    assert json.loads(done.stdout) == [["--port", "7860"], True, "phoenix"]
+    assert json.loads(done.stdout) == [["--port", "7860"], True, ["phoenix"]]
     assert done.stderr == ""
 
 
@@ -106,10 +133,11 @@ def test_without_a_destination_it_says_so_and_runs() -> None:
 
 def test_an_unknown_exporter_is_named_and_left_out() -> None:
     done = _run(
-        "--", sys.executable, "-c", "import os; print(os.environ['OTEL_TRACES_EXPORTER'])",
+        "--", sys.executable, "-c",
+        "from langflow_otel import LangflowInstrumentor as i; print(list(i().statistics()))",
         OTEL_TRACES_EXPORTER="phoenixx,console",
     )  # fmt: skip
-    assert done.stdout == "console\n"
+    assert done.stdout == "['console']\n"
     assert "OTEL_TRACES_EXPORTER names phoenixx, which is not installed" in done.stderr
     assert "Traceback" not in done.stderr
 

@@ -165,7 +165,7 @@ def test_a_long_image_in_a_text_leaves_none_of_its_base64() -> None:
     ids=["schema", "object", "huge key", "chain", "unhashable", "homeless"],
 )
 def test_what_raised_once_is_captured(value: Any) -> None:
-    _shown(value)
+    assert all(0 < len(text) < 20_000 for text in _shown(value))
 
 
 @pytest.mark.parametrize("size", [1_000_000, 10_000_000])

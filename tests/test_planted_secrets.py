@@ -39,7 +39,6 @@ from opentelemetry.sdk.trace.id_generator import IdGenerator
 from langflow_otel.capture import (
     ALL_CONTENT,
     Capture,
-    HiddenComponents,
     RunSecrets,
     SecretNames,
     secrets_of,
@@ -47,13 +46,14 @@ from langflow_otel.capture import (
 )
 from langflow_otel.capture.masker import Masker
 from langflow_otel.capture.pairs import SecretPairs
-from langflow_otel.enrich import SCOPE
 from langflow_otel.export.destination import DestinationSpanExporter
 from langflow_otel.export.sending import ExporterSender
 from langflow_otel.guard import logger
+from langflow_otel.patterns import LeftOut
+from langflow_otel.selection import SCOPE
 from langflow_otel.settings import Settings
 from langflow_otel.spans import Component as Told
-from langflow_otel.spans import Failure, Flow, LangflowTracer
+from langflow_otel.spans import Failure, Flow, LangflowTracer, Tool
 from tests.conftest import Traced
 from tests.support import strategies as made
 from tests.support.strategies import Planted
@@ -218,7 +218,7 @@ def run(planted: Planted, max_bytes: int = LIMIT) -> Seen:
     """A flow of three components, one of which calls a tool, that do all they can with a value."""
     value = planted.value
     tracer = LangflowTracer(
-        _provider.get_tracer(SCOPE), Capture(max_bytes=max_bytes), ALL_CONTENT, HiddenComponents()
+        _provider.get_tracer(SCOPE), Capture(max_bytes=max_bytes), ALL_CONTENT, LeftOut()
     )
     # Hypothesis seeds what OpenTelemetry makes trace ids of: each run would be the same trace.
     random.seed()
@@ -239,7 +239,7 @@ def run(planted: Planted, max_bytes: int = LIMIT) -> Seen:
 
         second = tracer.component(_told(2, upstream=["Part-1"]))
         second.attach()
-        tool = tracer.tool("tool", "A tool", {"type": "object"}, value, "Part-2", None)
+        tool = tracer.tool(Tool("tool", "A tool", lambda: {"type": "object"}, "Part-2"), value)
         tool.attach()
         tool.record_output(value)
         tool.end()

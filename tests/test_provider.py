@@ -325,7 +325,7 @@ async def test_an_unknown_exporter_is_named_and_the_others_work(
     LangflowInstrumentor().uninstrument()
     assert len(receiver.spans) == 4
     (line,) = said(logging.ERROR)
-    assert "OTEL_TRACES_EXPORTER names 'pheonix', which is not installed" in line
+    assert "OTEL_TRACES_EXPORTER, or destinations=, names 'pheonix'" in line
     assert "phoenix" in line
 
 

@@ -76,7 +76,15 @@ async def test_a_run_hangs_on_a_caller_that_is_its_direct_parent(phoenix: OtlpRe
 
 @pytest.mark.parametrize(
     "said",
-    [f"{'f' * 32}-{SPAN}", f"{TRACE}-{'0' * 16}", f"{TRACE}-", "x", f"{TRACE}-{SPAN}-1", "%00"],
+    [
+        f"{'f' * 32}-{SPAN}",
+        f"{TRACE}-{'0' * 16}",
+        f"{TRACE}-",
+        "x",
+        f"{TRACE}-{SPAN}-",
+        f"{TRACE}-{SPAN}-%00",
+        "%00",
+    ],
 )
 async def test_baggage_that_is_not_of_this_trace_is_no_parent(
     phoenix: OtlpReceiver, said: str
@@ -107,7 +115,7 @@ async def test_what_a_component_calls_is_told_which_span_of_ours_called_it(
     assert attempt.headers["traceparent"].split("-")[2] != component.span_id
 
 
-async def test_a_span_with_more_attributes_than_allowed_keeps_its_place_and_stays_hidden(
+def test_a_span_with_more_attributes_than_allowed_keeps_its_place_and_stays_hidden(
     receiver: OtlpReceiver,
 ) -> None:
     """A provider that is not ours allows 128, and drops the first: those that are set at start."""

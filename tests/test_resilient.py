@@ -75,6 +75,8 @@ class Sent:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resilient, "_FIRST_DELAY", 0.001)
     monkeypatch.setattr(resilient, "_LAST_DELAY", 0.01)
+    monkeypatch.setattr(CircuitBreaker, "SHORTEST", 0.05)
+    monkeypatch.setattr(CircuitBreaker, "LONGEST", 0.4)
 
 
 def test_what_is_taken_is_exported_in_one_request() -> None:
@@ -100,12 +102,13 @@ def test_retry_after_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     assert time.monotonic() - began >= 0.3
 
 
-def test_a_retry_after_beyond_the_budget_is_not_waited_for_but_kept_to() -> None:
-    sent = Sent(Answer(Verdict.BUSY, "HTTP 429", retry_after=30.0), budget=1.0)
-    assert not sent.deliver(1)
-    assert not sent.deliver(2)
-    assert sent.backend.requests == [[1]]
-    assert sent.account.statistics().dropped == {"timeout": 1, "circuit_open": 1}
+def test_a_retry_after_beyond_the_budget_is_kept_to_and_the_batch_waits() -> None:
+    sent = Sent(Answer(Verdict.BUSY, "HTTP 429", retry_after=0.4), budget=0.1)
+    began = time.monotonic()
+    assert sent.deliver(1)
+    assert time.monotonic() - began >= 0.4
+    assert sent.backend.requests == [[1], [1]]
+    assert sent.account.statistics().dropped == {}
 
 
 def test_a_batch_takes_no_longer_than_its_budget_and_opens_the_circuit() -> None:
@@ -114,29 +117,35 @@ def test_a_batch_takes_no_longer_than_its_budget_and_opens_the_circuit() -> None
     assert sent.account.statistics().dropped == {"timeout": 2}
     assert all(timeout <= 0.2 for timeout in sent.backend.timeouts)
     assert sent.sender.circuit == "open"
-    before = len(sent.backend.requests)
-    assert not sent.deliver(3)
-    assert len(sent.backend.requests) == before
-    assert sent.account.statistics().dropped == {"timeout": 2, "circuit_open": 1}
 
 
-def test_after_a_while_one_request_is_tried_and_closes_the_circuit(
+def test_what_comes_while_a_backend_is_away_waits_until_it_is_back() -> None:
+    """However long that is: the circuit is open for longer than a batch may take."""
+    answers = [TAKEN, BUSY, BUSY, BUSY]
+    sent = Sent(otherwise=lambda _: answers.pop() if answers else TAKEN, budget=0.1)
+    sent.sender._breaker.open(0.3)
+    began = time.monotonic()
+    assert sent.deliver(3)
+    assert time.monotonic() - began > 0.3
+    assert sent.backend.requests == [[3]] * 4, "each once in the time that it was open"
+    assert sent.deliver(4)
+    assert sent.account.statistics().dropped == {}
+    assert sent.account.statistics().retries == 3
+
+
+def test_at_the_end_of_the_process_it_is_tried_once_more_though_the_circuit_is_open(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(CircuitBreaker, "SHORTEST", 0.05)
-    answers = [True]
-    sent = Sent(otherwise=lambda _: BUSY if answers[0] else TAKEN, budget=0.1)
-    sent.deliver(1)
-    time.sleep(0.06)
-    before = len(sent.backend.requests)
-    assert sent.sender.circuit == "half_open"
-    assert not sent.deliver(2)
-    assert len(sent.backend.requests) == before + 1
-    assert sent.sender.circuit == "open"
-    answers[0] = False
-    time.sleep(0.12)
-    assert sent.deliver(3)
-    assert sent.sender.circuit == "closed"
+    monkeypatch.setattr(CircuitBreaker, "LONGEST", 3600.0)
+    sent = Sent()
+    sent.sender._breaker.open(3600.0)
+    waiting = threading.Thread(target=sent.deliver, args=(1,), daemon=True)
+    waiting.start()
+    time.sleep(0.1)
+    assert sent.backend.requests == []
+    sent.sender.hurry(5.0)
+    waiting.join(10)
+    assert sent.account.statistics().exported == 1
 
 
 def test_what_is_too_large_is_halved_until_it_fits() -> None:
@@ -215,29 +224,59 @@ def test_once_a_request_was_too_large_the_next_are_cut_to_what_fits() -> None:
     assert len(sent.backend.requests) - before <= 13
 
 
+def test_what_was_too_large_for_a_while_is_sent_at_once_again() -> None:
+    refuses, too_large = [True], Answer(Verdict.TOO_LARGE, "HTTP 413")
+    sent = Sent(otherwise=lambda items: too_large if refuses and len(items) > 1 else TAKEN)
+    assert sent.deliver(*[10] * 64)
+    refuses.clear()
+    for _ in range(20):
+        assert sent.deliver(*[10] * 64)
+    sent.backend.requests.clear()
+    assert sent.deliver(*[10] * 64)
+    assert sent.backend.requests == [[10] * 64]
+
+
+def test_what_stays_too_large_is_hardly_tried_again() -> None:
+    too_large = Answer(Verdict.TOO_LARGE, "HTTP 413")
+    sent = Sent(otherwise=lambda items: TAKEN if sum(items) <= 100 else too_large)
+    for _ in range(100):
+        assert sent.deliver(*[10] * 64)
+    assert len(sent.backend.taken) == 6400
+    # Ten items a request would be 640 of them.
+    assert len(sent.backend.requests) <= 2 * 6400 / 10
+
+
 @pytest.mark.parametrize("rejected", [-5, 99])
 def test_a_number_of_refused_items_that_makes_no_sense_breaks_no_account(rejected: int) -> None:
     sent = Sent(Answer(Verdict.TAKEN, rejected=rejected))
     sent.deliver(1, 2, 3)
+    told = sent.account.statistics()
+    assert told.exported + sum(told.dropped.values()) == 3
+    assert told.exported >= 0
 
 
 @pytest.mark.parametrize("status", ["HTTP 401", "HTTP 403"])
 def test_refused_credentials_are_named_once_and_not_tried_again(status: str, said: Any) -> None:
     sent = Sent(otherwise=lambda _: Answer(Verdict.UNAUTHORIZED, status))
     assert not sent.deliver(1)
+    assert sent.sender.circuit == "open"
+    began = time.monotonic()
     assert not sent.deliver(2)
-    assert sent.backend.requests == [[1]]
-    assert sent.account.statistics().dropped == {"unauthorized": 1, "circuit_open": 1}
+    assert time.monotonic() - began > CircuitBreaker.LONGEST / 2
+    assert sent.backend.requests == [[1], [2]]
+    assert sent.account.statistics().dropped == {"unauthorized": 2}
     (line,) = said(logging.WARNING)
     assert line.startswith(f"langflow-otel: here refuses the credentials ({status}); look at HERE_")
 
 
 def test_what_fails_for_good_is_not_tried_again_and_opens_the_circuit_in_the_end() -> None:
     sent = Sent(otherwise=lambda _: Answer(Verdict.FAILED, "HTTP 404"), budget=1.0)
-    for item in range(5):
+    for item in range(CircuitBreaker.FAILURES):
+        assert sent.sender.circuit == "closed"
         assert not sent.deliver(item)
-    assert len(sent.backend.requests) == CircuitBreaker.FAILURES
-    assert sent.account.statistics().dropped == {"failed": 3, "circuit_open": 2}
+    assert sent.sender.circuit == "open"
+    assert not sent.deliver(9)
+    assert sent.account.statistics().dropped == {"failed": CircuitBreaker.FAILURES + 1}
 
 
 def test_items_that_a_backend_refuses_of_a_batch_it_takes_are_lost() -> None:

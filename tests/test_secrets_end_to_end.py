@@ -17,6 +17,7 @@ from langflow_otel.demo.flows import Flow
 from tests.support import secret_flows as flows
 from tests.support.echo import EchoServer
 from tests.support.http import CallFailed
+from tests.support.invariants import check
 from tests.support.phoenix import Phoenix
 from tests.support.receiver import OtlpReceiver
 from tests.support.secrets import leaks, leaks_of, planted
@@ -192,6 +193,7 @@ def told(
     spans = trace(otlp.spans)
     ai = sum(bool(span.kind) for span in spans)
     shown = trace(phoenix.wait_for_spans(PROJECT, lambda spans: len(trace(spans)) >= ai))
+    check(shown, traces=1, secrets=stage.secrets)
     return Told(stage.secrets, readable, spans, shown)
 
 

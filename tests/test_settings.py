@@ -85,6 +85,8 @@ def test_what_turns_it_off_is_named() -> None:
         ("p:6006", "http://p:6006/v1/traces"),
         ("http://p:port", None),
         ("ftp://p", None),
+        ("http:/p:6006", None),
+        ("https:p", None),
     ],
 )
 def test_the_address_of_phoenix(endpoint: str | None, address: str | None, said: Any) -> None:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import re
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.version import Version
 
-from langflow_otel import LangflowInstrumentor, attributes
-from langflow_otel.capture import ALL_CONTENT, Capture, HiddenComponents
+from langflow_otel import LangflowInstrumentor, names
+from langflow_otel.capture import ALL_CONTENT, Capture
+from langflow_otel.patterns import LeftOut
 from langflow_otel.spans import Component, Failure, LangflowTracer
 from tests.conftest import Traced
 from tests.support import flows
 from tests.support.document_flows import CatalogueComponent, ShelfComponent, documents
+from tests.support.inside import inside_a_flow
+from tests.support.invariants import check
 from tests.support.select import named
 
 COMMON = {"openinference.span.kind", "session.id", "output.value", "output.mime_type"}
@@ -27,6 +33,13 @@ FLOW = COMMON | {
     "langflow.version",
     "input.value",
     "input.mime_type",
+}
+# Of a flow that has called a model that counts its tokens.
+USAGE = {
+    "langflow.usage.input_tokens",
+    "langflow.usage.model_calls",
+    "langflow.usage.output_tokens",
+    "langflow.usage.total_tokens",
 }
 COMPONENT = COMMON | {
     "langflow.flow.id",
@@ -46,10 +59,15 @@ COMPONENT = COMMON | {
 
 ALL_NAMES = sorted(
     {
+        "agent.name",
         "document.content",
         "document.id",
         "document.metadata",
         "document.score",
+        "embedding.embeddings",
+        "embedding.model_name",
+        "embedding.text",
+        "embedding.vector",
         "error.type",
         "exception.message",
         "exception.stacktrace",
@@ -59,6 +77,17 @@ ALL_NAMES = sorted(
         "graph.node.parent_id",
         "input.mime_type",
         "input.value",
+        "langflow.agent.type",
+        "langflow.approval",
+        "langflow.approval.decision",
+        "langflow.approval.kind",
+        "langflow.approval.prompt",
+        "langflow.approval.tools",
+        "langflow.approval.values",
+        "langflow.component.run_index",
+        "langflow.link.type",
+        "langflow.loop.index",
+        "langflow.loop.path",
         "langflow.component.cached",
         "langflow.component.display_name",
         "langflow.component.id",
@@ -67,6 +96,10 @@ ALL_NAMES = sorted(
         "langflow.component.upstream",
         "langflow.content.hidden",
         "langflow.content.shed",
+        "langflow.cut_off",
+        "langflow.stream.read",
+        "langflow.embedding.count",
+        "langflow.embedding.dimensions",
         "langflow.entry_point",
         "langflow.export.parent",
         "langflow.flow.id",
@@ -80,25 +113,44 @@ ALL_NAMES = sorted(
         "langflow.log.name",
         "langflow.log.type",
         "langflow.logs.dropped",
+        "langflow.model.repeated",
+        "langflow.mcp.server.name",
+        "langflow.mcp.tool.name",
         "langflow.output.original_length",
         "langflow.output.truncated",
         "langflow.run.id",
+        "langflow.status",
         "langflow.trace.name",
+        "langflow.usage.cached_tokens",
+        "langflow.usage.cost",
+        "langflow.usage.input_tokens",
+        "langflow.usage.model_calls",
+        "langflow.usage.output_tokens",
+        "langflow.usage.reasoning_tokens",
+        "langflow.usage.total_tokens",
         "langflow.version",
         "llm.model_name",
         "llm.provider",
         "llm.token_count.completion",
         "llm.token_count.prompt",
         "llm.token_count.total",
+        "mcp.method.name",
+        "mcp.protocol.version",
+        "mcp.session.id",
         "metadata",
+        "network.protocol.name",
+        "network.transport",
         "openinference.span.kind",
         "output.mime_type",
         "output.value",
         "reranker.output_documents",
         "retrieval.documents",
+        "server.address",
+        "server.port",
         "session.id",
         "tag.tags",
         "tool.description",
+        "tool.id",
         "tool.name",
         "tool.parameters",
         "user.id",
@@ -112,12 +164,14 @@ def test_the_names_of_all_attributes_are_these() -> None:
         "BAGGAGE_PARENT",
         "EXCEPTION_EVENT",
         "GENAI_OPERATION",
+        "LINK_RESUMES",
+        "RUN_METADATA",
         "TRACELOOP_REQUEST_TYPE",
         "URL_QUERY",
     }
     stated = {
         value
-        for name, value in vars(attributes).items()
+        for name, value in vars(names).items()
         if name.isupper()
         and isinstance(value, str)
         and name not in others
@@ -136,7 +190,7 @@ async def test_a_flow_says_what_ran_for_whom_and_what_came_of_it(traced: Traced)
     await flows.run_flow(flows.graph_of(flow, user_id="user-7"), "A question", session_id="s1")
 
     span = named(traced.spans(), "Linear chat")
-    assert set(span.attributes) == FLOW | {"user.id"}
+    assert set(span.attributes) == FLOW | USAGE | {"user.id"}
     assert span.kind == "CHAIN"
     assert span.attributes["langflow.flow.id"] == flow["id"]
     assert span.attributes["langflow.flow.name"] == "Linear chat"
@@ -229,9 +283,25 @@ async def test_without_model_spans_the_component_is_the_model_call(
 async def test_a_model_that_is_only_handed_on_is_no_model_call(without_langchain: Traced) -> None:
     await flows.run_flow(flows.agent_with_tools())
 
+    assert named(without_langchain.spans(), "Scripted Model").kind == "CHAIN"
+
+
+async def test_an_agents_tokens_stand_on_a_model_span_below_it(without_langchain: Traced) -> None:
+    await flows.run_flow(flows.agent_with_tools())
+
     spans = without_langchain.spans()
-    assert named(spans, "Scripted Model").kind == "CHAIN"
-    assert [span.name for span in spans if span.kind == "LLM"] == []
+    check(spans, traces=1)
+    agent = named(spans, "Agent")
+    assert [name for name in agent.attributes if name.startswith("llm.")] == []
+    models = [span for span in spans if span.kind == "LLM"]
+    if Version(importlib.metadata.version("lfx")) < Version("1.9") or sys.version_info < (3, 11):
+        return  # Langflow does not count, or LangGraph loses its handler.
+    (model,) = models
+    assert (model.name, model.parent_id) == ("scripted-1", agent.span_id)
+    assert model.attributes["llm.token_count.total"] > 0
+    assert model.attributes["llm.model_name"] == "scripted-1"
+    flow = named(spans, "Agent with tools").attributes
+    assert flow["langflow.usage.total_tokens"] == model.attributes["llm.token_count.total"]
 
 
 async def test_what_a_component_logs_are_its_events(traced: Traced) -> None:
@@ -291,7 +361,7 @@ def test_an_error_that_cannot_say_what_it_is_is_still_an_error(traced: Traced) -
         traced.provider.get_tracer("langflow_otel"),
         Capture(max_bytes=1000),
         ALL_CONTENT,
-        HiddenComponents(),
+        LeftOut(),
     )
     span = tracer.component(Component(id="c", type="C", display_name="Fails", kind="CHAIN"))
     span.attach()
@@ -320,6 +390,7 @@ async def test_the_documents_that_a_retriever_found_are_told_one_by_one(traced: 
         "retrieval.documents.0.document.score": 0.9,
         "retrieval.documents.0.document.id": "a-1",
         "retrieval.documents.1.document.content": "Ask with api_key=**********",
+        "retrieval.documents.1.document.score": 0.0,
     }
 
 
@@ -329,3 +400,14 @@ async def test_the_rows_of_a_table_that_a_retriever_found_are_documents(traced: 
     found = named(traced.spans(), "Catalogue").attributes
     assert found["retrieval.documents.0.document.content"] == "Refunds take 14 days."
     assert found["retrieval.documents.0.document.metadata"] == '{"source":"a.pdf"}'
+
+
+def test_what_calls_cost_is_summed_where_an_instrumentor_tells_it(traced: Traced) -> None:
+    tracer = traced.provider.get_tracer("openinference.instrumentation.openai")
+    with inside_a_flow():
+        for cost in ({"llm.cost.total": 0.25}, {"llm.cost.total": 0.5}, {}):
+            tracer.start_span("a call", attributes={"openinference.span.kind": "LLM", **cost}).end()
+
+    totals = named(traced.spans(), "A flow").attributes
+    assert totals["langflow.usage.cost"] == 0.75
+    assert totals["langflow.usage.model_calls"] == 3

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from opentelemetry.exporter.otlp.proto.http import Compression
@@ -22,9 +23,12 @@ from opentelemetry.trace import Link, SpanKind
 
 from tests.support.http import call
 from tests.support.invariants import check
+from tests.support.openai_answers import Answer, ToolCall, Usage
+from tests.support.openai_wire import Call
 from tests.support.phoenix import Phoenix
 from tests.support.process import NotUp, Process, clean_environment
 from tests.support.receiver import OtlpReceiver
+from tests.support.secrets import planted
 from tests.support.spans import KIND, SESSION, Span, from_readable
 from tests.support.tree import render
 
@@ -232,9 +236,178 @@ def test_invariants_reject(spoil: Callable[[list[Span]], list[Span]], complaint:
     assert complaint in str(error.value)
 
 
+def test_invariants_know_the_sub_flows_that_have_a_session_of_their_own() -> None:
+    outer, inner = {SESSION: "s"}, {SESSION: "t"}
+    trace = [
+        span("outer", attributes=outer),
+        span("inner", "outer", 1, 90, attributes={**inner, "langflow.flow.status": "ok"}),
+        span("model", "inner", 2, 80, attributes=inner),
+    ]
+    check(trace, session="s", sub_sessions={"inner": "t"})
+    for spoilt, problem in (
+        (change("model", attributes={KIND: "LLM", **outer})(trace), "model is of session 's'"),
+        (change("outer", attributes={KIND: "CHAIN", **inner})(trace), "expected session 's'"),
+    ):
+        with pytest.raises(AssertionError, match=problem):
+            check(spoilt, session="s", sub_sessions={"inner": "t"})
+    with pytest.raises(AssertionError, match="sessions"):
+        check(trace)
+
+
 def test_invariants_reject_two_sessions_in_a_trace() -> None:
     with pytest.raises(AssertionError, match="but sessions"):
         check(attribute("model", SESSION, "other")(good_trace()))
+
+
+def asked(text: str, answer: str = "", *, at: int = 10, **fields: Any) -> Call:
+    """A call of a model that was answered between `at` and `at + 5` milliseconds."""
+    tools = tuple(ToolCall(name, {}) for name in fields.pop("tools", ()))
+    return Call(
+        fields.pop("kind", "chat"),
+        "gpt-4o-mini-2024-07-18",
+        fields.pop("headers", {}),
+        {"model": "gpt-4o-mini"},
+        (text,),
+        Answer(answer, tools, status=fields.pop("status", 200)),
+        Usage(fields.pop("prompt", 7), 3, cached=2),
+        usage_told=fields.pop("told", True),
+        streamed=False,
+        started_ns=(1000 + at) * MS,
+        ended_ns=(1000 + at + 5) * MS,
+    )
+
+
+def told(name: str, text: str, answer: str = "", *, start: int = 5, **fields: Any) -> Span:
+    """The span of such a call."""
+    tools = {
+        f"llm.output_messages.0.message.tool_calls.{at}.tool_call.function.name": tool
+        for at, tool in enumerate(fields.pop("tools", ()))
+    }
+    attributes = {
+        KIND: "LLM",
+        "llm.model_name": "gpt-4o-mini",
+        "llm.token_count.prompt": 7,
+        "llm.token_count.completion": 3,
+        "llm.token_count.total": 10,
+        "llm.token_count.prompt_details.cache_read": 2,
+        "output.value": "{}",
+        "llm.input_messages.0.message.content": text,
+        "llm.output_messages.0.message.content": answer,
+        **tools,
+        **fields.pop("attributes", {}),
+    }
+    return span(name, "flow", start, start + 30, attributes=attributes, **fields)
+
+
+def vectors(text: str = "a text", **fields: Any) -> Span:
+    """The span of a call for an embedding."""
+    attributes = {
+        KIND: "EMBEDDING",
+        "embedding.model_name": "gpt-4o-mini",
+        "embedding.embeddings.0.embedding.text": text,
+    }
+    return span("embed", "flow", 5, 35, attributes=attributes, **fields)
+
+
+MODEL_TRACE = [
+    span(
+        "flow",
+        attributes={
+            "langflow.flow.status": "ok",
+            "langflow.usage.model_calls": 2,
+            "langflow.usage.input_tokens": 14,
+            "langflow.usage.output_tokens": 6,
+            "langflow.usage.total_tokens": 20,
+            "langflow.usage.cached_tokens": 4,
+        },
+    ),
+    told("one", "Weather?", tools=["get_weather"]),
+    told("two", "Weather?", "sunny", start=40),
+    vectors(),
+]  # fmt: skip
+CALLS = [
+    asked("Weather?", tools=["get_weather"], headers={"traceparent": "00-t-one-01"}),
+    asked("Weather?", "sunny", at=50),
+    asked("a text", kind="embeddings"),
+]
+
+
+def test_invariants_match_each_call_with_its_span() -> None:
+    check(MODEL_TRACE, calls=CALLS)
+    check(reversed(MODEL_TRACE), calls=reversed(CALLS))
+    # Without content there is less to compare.
+    bare = [
+        replace(s, attributes={k: v for k, v in s.attributes.items() if "value" not in k})
+        for s in MODEL_TRACE
+    ]
+    check(bare, calls=CALLS)
+
+
+def test_invariants_match_calls_whose_spans_could_be_exchanged() -> None:
+    """The first call fits both spans, the second only the one that the first would take."""
+    spans = [span("flow"), told("long", "x", "y", start=5), told("late", "x", "y", start=25)]
+    check(spans, calls=[asked("x", "y", at=28), asked("x", "y", at=8)])
+    check(spans, calls=[asked("x", "y", at=8), asked("x", "y", at=28)])
+
+
+def test_invariants_let_another_instrumentor_repeat_a_call() -> None:
+    repeated = told("again", "Weather?", "sunny", start=40)
+    mark = {**repeated.attributes, "langflow.model.repeated": True}
+    check([*MODEL_TRACE, replace(repeated, attributes=mark)], calls=CALLS)
+
+
+def test_invariants_let_a_client_try_again_and_a_failed_call_have_a_span() -> None:
+    refused = asked("Weather?", status=429)
+    check(MODEL_TRACE, calls=[refused, *CALLS])
+    failed = span("failed", "flow", 5, 35, attributes={KIND: "LLM"}, status="ERROR")
+    told_of = attribute("flow", "langflow.usage.model_calls", 3)
+    check(told_of([*MODEL_TRACE, failed]), calls=[refused, *CALLS])
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [
+        (lambda t: t[:2] + t[3:], "1 LLM spans, but 2 calls"),
+        (lambda t: [*t, told("double", "Weather?", "sunny", start=40)], "3 LLM spans, but 2"),
+        (lambda t: t[:3], "0 EMBEDDING spans, but 1 calls"),
+        (lambda t: [*t, told("failed", "x", status="ERROR")], "1 LLM spans failed, but 0 calls"),
+        (attribute("two", "llm.model_name", "gpt-4"), "model 'gpt-4'"),
+        (attribute("two", "llm.token_count.prompt", 8), "llm.token_count.prompt 8 != 7"),
+        (attribute("two", "llm.token_count.total", 7), "llm.token_count.total 7 != 10"),
+        (attribute("two", "llm.token_count.prompt_details.cache_read", 0), "cache_read 0 != 2"),
+        (attribute("two", "llm.input_messages.0.message.content", "Hi"), "messages ['Hi']"),
+        (attribute("two", "llm.output_messages.0.message.content", "rain"), "answer 'rain'"),
+        (attribute("one", "llm.output_messages.0.message.tool_calls.0.tool_call.function.name",
+                   "get_time"), "tool calls ['get_time']"),
+        (change("two", start_ns=1060 * MS), "at another time"),
+        (attribute("embed", "embedding.embeddings.0.embedding.text", "b"), "texts ['b']"),
+        (attribute("flow", "llm.token_count.total", 20), "CHAIN flow counts tokens"),
+        (attribute("flow", "langflow.usage.input_tokens", 21), "input_tokens is 21, not 14"),
+        (attribute("flow", "langflow.usage.cached_tokens", 0), "cached_tokens is 0, not 4"),
+        (attribute("flow", "langflow.usage.model_calls", 0), "model_calls is 0, not 2"),
+        (lambda t: [replace(s, span_id="x") if s.name == "one" else s for s in t],
+         "carried 00-t-one-01, which is none of the spans"),
+    ],
+)  # fmt: skip
+def test_invariants_reject_what_the_model_did_not_say(
+    spoil: Callable[[list[Span]], list[Span]], complaint: str
+) -> None:
+    with pytest.raises(AssertionError) as error:
+        check(spoil(MODEL_TRACE), calls=CALLS)
+    assert complaint in str(error.value)
+
+
+def test_invariants_reject_tokens_that_nobody_told() -> None:
+    calls = [asked("Weather?", "sunny", told=False)]
+    with pytest.raises(AssertionError, match=r"token_count\.prompt 7 != none"):
+        check([span("flow"), told("two", "Weather?", "sunny")], calls=calls)
+
+
+def test_invariants_reject_a_secret_anywhere() -> None:
+    secret = planted()
+    check(MODEL_TRACE, secrets={"the key": secret})
+    with pytest.raises(AssertionError, match=r"the key .* in LLM two: attributes.url"):
+        check(attribute("two", "url", quote(secret))(MODEL_TRACE), secrets={"the key": secret})
 
 
 def test_invariants_allow_named_exceptions() -> None:

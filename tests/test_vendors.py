@@ -258,6 +258,29 @@ async def test_replacing_can_be_turned_off(replace: Any, made: list[str]) -> Non
     assert set(made) == _present()
 
 
+async def test_a_tracer_that_is_not_set_up_does_not_flush_our_provider_when_it_is_collected(
+    replace: Any, environment: pytest.MonkeyPatch
+) -> None:
+    traceloop = pytest.importorskip("langflow.services.tracing.traceloop")
+    flushed: list[int] = []
+
+    def force_flush(timeout_millis: int) -> None:
+        flushed.append(timeout_millis)
+
+    provider = SimpleNamespace(force_flush=force_flush)
+    environment.setattr(traceloop.trace, "get_tracer_provider", lambda: provider)
+    told = {"trace_name": "Flow - 1", "trace_type": "chain", "project_name": "Langflow"}
+    traceloop.TraceloopTracer(**told, trace_id=uuid.uuid4()).__del__()
+    before = flushed.copy()
+    replace()
+    tracer = traceloop.TraceloopTracer(**told, trace_id=uuid.uuid4())
+    tracer.__del__()
+    assert flushed == before
+    tracer._ready = True
+    tracer.__del__()
+    assert len(flushed) == len(before) + 1
+
+
 async def test_a_tracer_that_is_off_is_told_once(replace: Any, made: list[str], said: Any) -> None:
     replace("langfuse")
     for _ in range(2):
@@ -307,7 +330,11 @@ async def test_the_arize_phoenix_tracer_stays_for_a_vendor_that_has_no_destinati
 
 
 async def test_a_message_keeps_the_id_of_our_trace_for_the_feedback_in_langfuse(
-    replace: Any, made: list[str], environment: pytest.MonkeyPatch, traced: Traced
+    # In this order: what wraps last is taken off first.
+    traced: Traced,
+    replace: Any,
+    made: list[str],
+    environment: pytest.MonkeyPatch,
 ) -> None:
     from lfx.custom.custom_component.custom_component import CustomComponent
 

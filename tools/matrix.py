@@ -40,7 +40,8 @@ def run_nox(arguments: list[str]) -> int:
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.unlink(missing_ok=True)
     nox = [sys.executable, "-m", "nox", "--report", str(REPORT), *arguments]
-    return subprocess.run(nox, check=False, cwd=ROOT, env={**os.environ, "PATH": path}).returncode
+    environment = {**os.environ, "PATH": path, "UV_COMPILE_BYTECODE": "1"}
+    return subprocess.run(nox, check=False, cwd=ROOT, env=environment).returncode
 
 
 def table(sessions: list[dict[str, Any]]) -> str:

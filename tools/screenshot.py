@@ -38,7 +38,8 @@ ROOT = Path(__file__).resolve().parent.parent
 MAX_BYTES = 300_000
 START_SECONDS = 900  # the first `make demo` downloads Phoenix
 PAGE_SECONDS = 60
-WIDTH, HEIGHT = 2600, 1220  # of which the trace takes two fifths of the width
+WIDTH = 1560  # of which the trace takes three quarters
+HEADER_HEIGHT, LINE_HEIGHT, LEAST_HEIGHT = 370, 50, 1000
 SCALE = 1.5
 PANELS = '{"trace-tree":37,"span-details":63}'
 CHROMIUM = (
@@ -52,7 +53,7 @@ CHROMIUM = (
     "--disable-sync",
     "--hide-scrollbars",
     "--no-proxy-server",
-    f"--window-size={WIDTH},{HEIGHT}",
+    f"--window-size={WIDTH},{LEAST_HEIGHT}",
     f"--force-device-scale-factor={SCALE}",
 )
 
@@ -75,25 +76,49 @@ def main() -> int:
 
 def shoot(address: str, args: argparse.Namespace) -> int:
     """Opens the trace, selects the span, and writes the picture."""
-    parts = urlsplit(address)
-    project = parts.path.rpartition("/")[2]
-    port = parts.port or 80
-    spans = get(port, f"/v1/projects/{project}/spans?limit=500")["data"]
-    root = next(s for s in spans if s["name"] == args.flow and not s.get("parent_id"))
-    trace = [s for s in spans if s["context"]["trace_id"] == root["context"]["trace_id"]]
-    shown = max((s for s in trace if s["name"] == args.span), key=lambda s: s["start_time"])
     with browser() as page:
-        page.go(f"http://127.0.0.1:{port}/")
-        page.store("arize-phoenix-theme", args.theme)
-        page.store("react-resizable-panels:trace-details-layout", PANELS)
-        page.go(f"{address}/traces/{root['context']['trace_id']}?selectedSpanNodeId={shown['id']}")
-        page.wait_for_text(shown["name"], root["name"], "LangGraph")
-        time.sleep(3)  # what is animated comes to rest
-        picture, box = page.picture(), page.box("[role=dialog]")
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    size = write(picture, box, args.out)
+        size = photograph(page, address, args.flow, args.span, args.out, theme=args.theme)
     print(f"{args.out}: {size // 1000} KB")
     return 0
+
+
+def photograph(
+    page: Page,
+    address: str,
+    flow: str,
+    span: str,
+    out: Path,
+    *,
+    theme: str = "light",
+    max_bytes: int = MAX_BYTES,
+) -> int:
+    """Writes the picture of the trace of a flow, with a span open; returns its size.
+
+    Args:
+        page: the browser's.
+        address: of the project in Phoenix.
+        flow: the name of the trace's root.
+        span: the name of the span to open, the last one that is called so.
+        out: the file.
+        theme: `light` or `dark`.
+        max_bytes: what the file may have.
+    """
+    parts = urlsplit(address)
+    project, port = parts.path.rpartition("/")[2], parts.port or 80
+    spans = get(port, f"/v1/projects/{project}/spans?limit=500")["data"]
+    root = next(s for s in spans if s["name"] == flow and not s.get("parent_id"))
+    trace = [s for s in spans if s["context"]["trace_id"] == root["context"]["trace_id"]]
+    shown = max((s for s in trace if s["name"] == span), key=lambda s: s["start_time"])
+    page.height(max(LEAST_HEIGHT, HEADER_HEIGHT + LINE_HEIGHT * len(trace)))
+    page.go(f"http://127.0.0.1:{port}/")
+    page.store("arize-phoenix-theme", theme)
+    page.store("react-resizable-panels:trace-details-layout", PANELS)
+    page.go(f"{address}/traces/{root['context']['trace_id']}?selectedSpanNodeId={shown['id']}")
+    page.wait_for_text(*{shown["name"], *(s["name"] for s in trace)})
+    time.sleep(3)  # what is animated comes to rest
+    picture, box = page.picture(), page.box("[role=dialog]")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    return write(picture, box, out, max_bytes)
 
 
 @contextmanager
@@ -136,6 +161,10 @@ class Page:
     def go(self, address: str) -> None:
         """Opens an address."""
         post(self._port, f"{self._path}/url", {"url": address})
+
+    def height(self, pixels: int) -> None:
+        """Makes the window so high."""
+        post(self._port, f"{self._path}/window/rect", {"width": WIDTH, "height": pixels})
 
     def run(self, script: str, *arguments: Any) -> Any:
         """Runs JavaScript in the page."""
@@ -208,15 +237,17 @@ def browser() -> Iterator[Page]:
             process.wait(10)
 
 
-def write(picture: bytes, box: tuple[int, int, int, int], path: Path) -> int:
+def write(
+    picture: bytes, box: tuple[int, int, int, int], path: Path, max_bytes: int = MAX_BYTES
+) -> int:
     """Writes what is in the box, in as few colours as the size asks for."""
     image = Image.open(io.BytesIO(picture)).convert("RGB").crop(box)
     for colours in (256, 128, 64):
         image.quantize(colours, method=Image.Quantize.MAXCOVERAGE).save(path, optimize=True)
         size = path.stat().st_size
-        if size < MAX_BYTES:
+        if size < max_bytes:
             return size
-    raise SystemExit(f"the picture has {size} bytes, and may have {MAX_BYTES}")
+    raise SystemExit(f"the picture has {size} bytes, and may have {max_bytes}")
 
 
 def get(port: int, path: str) -> dict[str, Any]:

@@ -88,8 +88,8 @@ def _named(name: str, settings: Settings) -> SpanExporter | None:
         return exporter
     known = sorted({*entry_points(group=_EXPORTERS).names, *DESTINATIONS, "none"})
     logger.error(
-        "langflow-otel: OTEL_TRACES_EXPORTER names %.80r, which is not installed (there are: %s); "
-        "nothing is sent there",
+        "langflow-otel: OTEL_TRACES_EXPORTER, or destinations=, names %.80r, which is not "
+        "installed (there are: %s); nothing is sent there",
         name,
         ", ".join(known),
     )

@@ -7,6 +7,7 @@ from typing import Any
 
 from opentelemetry.sdk.trace.export import SpanExporter
 
+from langflow_otel import environment as env
 from langflow_otel.guard import warn_once
 from langflow_otel.variables import TRUE
 
@@ -114,7 +115,8 @@ LLM_DESTINATIONS = frozenset(DESTINATIONS) - {OTLP, LANGFLOW_OTLP}
 
 def destinations_of(environ: Mapping[str, str]) -> list[str]:
     """Return the destinations named in `environ`, else those whose variables are set there."""
-    named = environ.get("OTEL_TRACES_EXPORTER", "").strip()
+    names = (env.LANGFLOW_OTEL_DESTINATIONS, "OTEL_TRACES_EXPORTER")
+    named = next((said for name in names if (said := environ.get(name, "").strip())), "")
     if named:
         listed = dict.fromkeys(name.strip() for name in named.split(",") if name.strip())
         return [name for name in listed if name.lower() != "none"]

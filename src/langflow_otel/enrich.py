@@ -1,80 +1,36 @@
-"""The span processor for what must be known when a span starts."""
+"""The span processor for what must be known when a span starts, and counted when it ends."""
 
 import weakref
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
-from opentelemetry.trace import SpanContext
 
-from langflow_otel import attributes as names
 from langflow_otel import context as run_context
-from langflow_otel.export.translate import clone
+from langflow_otel import genai_metrics, names
+from langflow_otel.export.messages import Usage, costs, usage
 from langflow_otel.guard import safely
-from langflow_otel.spans import ComponentSpan
-
-SCOPE = "langflow_otel"
+from langflow_otel.marks import identity_of, lost_of
+from langflow_otel.model_calls import (
+    LANGCHAIN_SCOPES,
+    OPENINFERENCE_LANGCHAIN,
+    is_model_call,
+    say_kept,
+)
+from langflow_otel.place import place_marks
+from langflow_otel.plain import plain
+from langflow_otel.selection import ask, is_ai_scope, is_foreign, is_ours, keep
+from langflow_otel.spans import ComponentSpan, FlowSpan
 
 _processors: "weakref.WeakKeyDictionary[TracerProvider, EnrichSpanProcessor]" = (
     weakref.WeakKeyDictionary()
 )
 
-
-_pushed_out: "weakref.WeakKeyDictionary[ReadableSpan, Mapping[str, Any]]" = (
-    weakref.WeakKeyDictionary()
-)
 # Spans that are never ended must not fill the memory.
 _MAX_UNDER_WAY = 50_000
-
-#: What an exporter that must know a span's place in the tree adds to it at its start: given the
-#: span's context, its start in nanoseconds since the epoch, and its parent's attributes.
-Stamp = Callable[[SpanContext, int, Mapping[str, Any] | None], dict[str, str]]
-_stamps: list[Stamp] = []
-
-
-def stamp_with(stamp: Stamp) -> None:
-    """Let `stamp` add to each AI span that starts from now on."""
-    if stamp not in _stamps:
-        _stamps.append(stamp)
-
-
-def is_ai_scope(scope: InstrumentationScope | None) -> bool:
-    """Tell whether spans of `scope` are what an LLM backend wants: ours and OpenInference's."""
-    return scope is not None and (
-        scope.name == SCOPE or scope.name.partition(".")[0] == "openinference"
-    )
-
-
-def is_ai_span(span: ReadableSpan) -> bool:
-    """Tell whether an LLM backend wants `span`.
-
-    Other instrumentors' model spans are not wanted: beside OpenInference's they are doubles.
-    """
-    return is_ai_scope(span.instrumentation_scope)
-
-
-def restored(span: ReadableSpan) -> ReadableSpan:
-    """Return `span` with what was noted at its start, also where that has been pushed out.
-
-    Where a span has more attributes than the provider allows, the SDK drops the first ones.
-    """
-    if not span.dropped_attributes:
-        return span
-    marks = _pushed_out.get(span) or _under_way(span)
-    return clone(span, attributes={**(span.attributes or {}), **marks}) if marks else span
-
-
-def _under_way(span: ReadableSpan) -> Mapping[str, Any] | None:
-    """Return what is noted of a span that another processor was told of first."""
-    context = span.get_span_context()
-    if context is None:
-        return None
-    noted = (each.marks_of(context.span_id) for each in list(_processors.values()))
-    return next((marks for marks in noted if marks), None)
 
 
 def enrich(provider: TracerProvider) -> None:
@@ -82,8 +38,22 @@ def enrich(provider: TracerProvider) -> None:
     processor = _processors.get(provider)
     if processor is None:
         processor = _processors[provider] = EnrichSpanProcessor()
+        ask(processor)
         provider.add_span_processor(processor)
     processor.active = True
+    processor.langchain = None
+
+
+def langchain_is_traced(provider: object) -> None:
+    """Say that OpenInference's LangChain instrumentor sends its spans to `provider`."""
+    processor = _processors.get(provider) if isinstance(provider, TracerProvider) else None
+    if processor is not None:
+        processor.langchain = OPENINFERENCE_LANGCHAIN
+
+
+def traces_langchain() -> bool:
+    """Tell whether an instrumentor of LangChain sends its spans to where they are counted."""
+    return any(each.active and each.langchain for each in list(_processors.values()))
 
 
 def stop_enriching() -> None:
@@ -92,63 +62,120 @@ def stop_enriching() -> None:
         processor.active = False
 
 
+class _Noted(NamedTuple):
+    """What is noted of a span from its start to its end.
+
+    Attributes:
+        marks: What exporters must know of it.
+        flow: The flow it belongs to.
+        in_model: Whether it is a model call, or is below one.
+    """
+
+    marks: Mapping[str, Any]
+    flow: "weakref.ref[FlowSpan] | None"
+    in_model: bool
+
+
 class EnrichSpanProcessor(SpanProcessor):
-    """Marks spans for the exporters, and tells a component of the model calls below it.
+    """Marks spans for the exporters, and counts model calls for the component and flow above.
 
     An exporter sees spans one by one, children before their parents, so what a span's nearest
-    exported ancestor is has to be settled while that ancestor is still in the context.
+    exported ancestor is has to be settled while that ancestor is still in the context; and so has
+    which of several spans of one model call counts: the outermost, and of two instrumentors that
+    trace LangChain side by side OpenInference's.
     """
 
     def __init__(self) -> None:
         """Start with nothing under way."""
         self.active = True
+        #: The scope whose spans tell of LangChain's model calls, once there is one.
+        self.langchain: str | None = None
         self._watched: dict[int, ComponentSpan] = {}
-        self._marks: dict[int, Mapping[str, Any]] = {}
+        self._noted: dict[int, _Noted] = {}
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        """Mark an AI span whose parent is none; watch a span that may be a model call."""
+        """Note where a span belongs, and tell it what it must carry."""
         if self.active:
-            safely(self._mark, span, parent_context)
-            safely(self._hide, span, parent_context)
-            safely(self._watch, span, parent_context)
+            # Asked for a dozen values: it is looked up once.
+            context = otel_context.get_current() if parent_context is None else parent_context
+            safely(self._note, span, context)
+            safely(self._hide, span, context)
+            safely(self._watch, span, context)
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Tell the component above that a model was called, if that is what `span` was."""
+        """Count a model call, and tell the component above of it, if that is what `span` was."""
         if self.active:
-            safely(self._keep_marks, span)
-            safely(self._tell, span)
+            safely(self._settle, span)
 
     def shutdown(self) -> None:
         """Forget what is under way."""
         self._watched.clear()
+        self._noted.clear()
 
     def force_flush(self, timeout_millis: int = 30000) -> bool:
         """Return True: nothing is held back here."""
         return True
 
-    def _mark(self, span: Span, parent_context: Context | None) -> None:
-        """Tell an AI span what it must carry, and exporters what is above it."""
-        if not is_ai_span(span):
+    def marks_of(self, span_id: int) -> Mapping[str, Any] | None:
+        """Return what was noted at the start of a span that has not ended."""
+        noted = self._noted.get(span_id)
+        return noted.marks if noted is not None else None
+
+    def _note(self, span: Span, context: Context | None) -> None:
+        above = self._noted.get(span.parent.span_id) if span.parent is not None else None
+        flow = run_context.current_flow(context)
+        # LangSmith's client makes its spans in a thread that knows their parents only.
+        flow_ref = weakref.ref(flow) if flow is not None else above.flow if above else None
+        ai = is_ai_scope(span.instrumentation_scope)
+        if not ai and flow_ref is None:
             return
-        marks = _identity(span, parent_context)
-        parent = _local_parent(span, parent_context)
-        if span.parent is not None:
-            above = parent.get_span_context() if parent is not None else None
-            above_id = above.span_id if above is not None else None
-            if above_id is None:
-                above_id = run_context.remote_ai_parent(span.parent.trace_id, parent_context)
-            if above_id != span.parent.span_id:
-                marks[names.EXPORT_PARENT] = trace.format_span_id(above_id) if above_id else ""
-        for stamp in _stamps:
-            context, start = span.get_span_context(), span.start_time or 0
-            marks |= stamp(context, start, parent.attributes if parent is not None else None)
-        if run_context.is_hidden(parent_context):
+        below = _below_model_call(span, context, above)
+        repeats = self._repeats(span, context, below=below)
+        known = plain(span.attributes)
+        marks = self._marks(span, known, context)
+        # Others' spans that no LLM backend gets say whose run they are of, and no more.
+        told = marks if ai else identity_of(span, known, context)
+        # Most of it stands on a span of ours from its start.
+        new = {name: value for name, value in told.items() if known.get(name) != value}
+        if new:
+            span.set_attributes(new)
+        if repeats or not ai:
+            marks[names.MODEL_REPEATED] = repeats
+        if len(self._noted) >= _MAX_UNDER_WAY:
+            self._noted.pop(next(iter(self._noted)), None)
+        # A component that calls models is none: what is below it tells of them.
+        in_model = not is_ours(span) and (below or is_model_call(span.attributes))
+        self._noted[span.get_span_context().span_id] = _Noted(marks, flow_ref, in_model)
+
+    def _repeats(self, span: Span, context: Context | None, *, below: bool) -> bool:
+        """Tell whether `span`, if it is of a model call, is not the first to tell of it."""
+        if is_ours(span):
+            return False
+        scope = span.instrumentation_scope.name if span.instrumentation_scope else ""
+        if scope in LANGCHAIN_SCOPES:
+            if self.langchain is None or scope == OPENINFERENCE_LANGCHAIN:
+                self.langchain = scope
+            if scope != self.langchain:
+                return True
+        call = run_context.model_call(context)
+        if call is None or self.langchain is None:
+            return below
+        return below or call.depth > 1 or scope != self.langchain
+
+    def _marks(
+        self, span: Span, known: Mapping[str, Any], context: Context | None
+    ) -> dict[str, Any]:
+        """Return what an AI span must carry, and what exporters must know of what is above it."""
+        marks = identity_of(span, known, context) | place_marks(span, context, self._is_sent)
+        if run_context.is_hidden(context):
             marks[names.CONTENT_HIDDEN] = True
-        if marks:
-            span.set_attributes(marks)
-            if len(self._marks) >= _MAX_UNDER_WAY:
-                self._marks.clear()
-            self._marks[span.get_span_context().span_id] = marks
+        return marks
+
+    def _is_sent(self, span: ReadableSpan) -> bool:
+        context = span.get_span_context()
+        if context is None or not is_ai_scope(span.instrumentation_scope):
+            return False
+        return not (self.marks_of(context.span_id) or {}).get(names.MODEL_REPEATED)
 
     @staticmethod
     def _hide(span: Span, parent_context: Context | None) -> None:
@@ -156,72 +183,72 @@ class EnrichSpanProcessor(SpanProcessor):
         if run_context.is_hidden(parent_context):
             span.set_attribute(names.CONTENT_HIDDEN, True)
 
-    def marks_of(self, span_id: int) -> Mapping[str, Any] | None:
-        """Return what was noted at the start of a span that has not ended."""
-        return self._marks.get(span_id)
-
-    def _keep_marks(self, span: ReadableSpan) -> None:
-        context = span.get_span_context()
-        marks = self._marks.pop(context.span_id, None) if context is not None else None
-        if marks and span.dropped_attributes:
-            _pushed_out[span] = marks
-
     def _watch(self, span: Span, parent_context: Context | None) -> None:
-        scope = span.instrumentation_scope
         component = run_context.current_component(parent_context)
-        if component is None or (scope is not None and scope.name == SCOPE):
+        # To one that has ended, nothing that happens below it matters any more.
+        if component is None or component.ended or is_ours(span):
             return
+        if len(self._watched) >= _MAX_UNDER_WAY:
+            oldest = next(iter(self._watched))
+            self._watched.pop(oldest).below.pop(oldest, None)
         span_id = span.get_span_context().span_id
         self._watched[span_id] = component
         component.below[span_id] = span
-        component.on_end = self._forget
+        component.on_end = _forget
 
-    def _tell(self, span: ReadableSpan) -> None:
+    def _settle(self, span: ReadableSpan) -> None:
         context = span.get_span_context()
-        component = self._watched.pop(context.span_id, None) if context is not None else None
-        if component is None or context is None:
+        if context is None:
             return
-        component.below.pop(context.span_id, None)
-        if _is_model_call(span):
+        component = self._watched.pop(context.span_id, None)
+        if component is not None:
+            component.below.pop(context.span_id, None)
+        noted = self._noted.pop(context.span_id, None)
+        called = is_model_call(span.attributes)
+        if called and component is not None:
             component.model_was_called = True
+        if noted is None:
+            return
+        repeats = bool(noted.marks.get(names.MODEL_REPEATED))
+        if called or not is_foreign(span):
+            lost = lost_of(span, noted.marks)
+            if lost:
+                keep(span, lost)
+        if not called:
+            return
+        if repeats:
+            say_kept(span, self.langchain)
+        else:
+            _count(span, noted.flow() if noted.flow is not None else None)
 
-    def _forget(self, component: ComponentSpan) -> None:
+
+def _forget(component: ComponentSpan) -> None:
+    """Watch what is below `component` no more; it may be of more than one provider."""
+    for processor in list(_processors.values()):
         for span_id in list(component.below):
-            self._watched.pop(span_id, None)
-        component.below.clear()
+            processor._watched.pop(span_id, None)
+    component.below.clear()
 
 
-def _local_parent(span: Span, context: Context | None) -> ReadableSpan | None:
-    """Return the nearest AI span above `span` in this process: its parent, or one of ours."""
-    if span.parent is None:
-        return None
-    direct = trace.get_current_span(context)
-    if not (isinstance(direct, ReadableSpan) and is_ai_span(direct)):
-        direct = run_context.ai_parent(context) or trace.INVALID_SPAN
-    same = direct.get_span_context()
-    if not isinstance(direct, ReadableSpan) or same is None:
-        return None
-    return direct if same.trace_id == span.parent.trace_id else None
-
-
-def _identity(span: Span, context: Context | None) -> dict[str, Any]:
-    """Return what a span is to carry of the run it belongs to, and does not yet."""
-    flow = run_context.current_flow(context)
-    known = span.attributes or {}
-    told: dict[str, Any] = {}
-    if flow is not None:
-        told = {name: value for name, value in flow.identity.items() if name not in known}
-    for name in (names.SESSION_ID, names.USER_ID, names.TAGS, names.METADATA):
-        value = otel_context.get_value(name, context)
-        if value is not None and name not in known:
-            told[name] = value
-    return told
-
-
-def _is_model_call(span: ReadableSpan) -> bool:
+def _count(span: ReadableSpan, flow: FlowSpan | None) -> None:
     attributes = span.attributes or {}
+    # A call may tell of its cost and of no tokens.
+    told = usage(attributes) or Usage(costs=costs(attributes))
+    if flow is not None:
+        flow.count(told)
+    genai_metrics.record(span, told, flow.identity.get(names.FLOW_NAME) if flow else None)
+
+
+def _below_model_call(span: Span, context: Context | None, above: _Noted | None) -> bool:
+    """Tell whether what is above `span` is, or is below, a model call of another instrumentor."""
+    if above is None:
+        return False
+    if above.in_model:
+        return True
+    parent = trace.get_current_span(context)
+    # Some say what they are only after their start.
     return (
-        attributes.get(names.SPAN_KIND) == names.KIND_LLM
-        or attributes.get(names.GENAI_OPERATION) in names.GENAI_MODEL_OPERATIONS
-        or names.TRACELOOP_REQUEST_TYPE in attributes
+        isinstance(parent, ReadableSpan)
+        and not is_ours(parent)
+        and is_model_call(parent.attributes)
     )

@@ -44,6 +44,18 @@ Components whose content is never captured, nor that of model and tool calls bel
 and ids, comma-separated (`APIRequest,Agent-x1Yz2`). `*` stands for any characters, `?` for one.
 """
 
+OTEL_PYTHON_LANGFLOW_EXCLUDED_FLOWS = "OTEL_PYTHON_LANGFLOW_EXCLUDED_FLOWS"
+"""
+Flows that are not traced at all, nor is anything that runs in them: names and ids, comma-separated
+(`Health check,internal *`). `*` stands for any characters, `?` for one.
+"""
+
+OTEL_PYTHON_LANGFLOW_EXCLUDED_COMPONENTS = "OTEL_PYTHON_LANGFLOW_EXCLUDED_COMPONENTS"
+"""
+Components that get no span: types and ids, comma-separated (`Prompt,Parser-x1Yz2`). `*` stands for
+any characters, `?` for one. What is below one is traced, and hangs on what is above it.
+"""
+
 OTEL_PYTHON_LANGFLOW_MASK_KEYS = "OTEL_PYTHON_LANGFLOW_MASK_KEYS"
 """
 More names whose values are masked, comma-separated (`iban,customer-number`). `customer-number`
@@ -108,16 +120,49 @@ OTEL_PYTHON_LANGFLOW_QUEUE_MAX_BYTES = "OTEL_PYTHON_LANGFLOW_QUEUE_MAX_BYTES"
 """
 The most bytes of spans that wait for one destination. Default: 67108864 (64 MiB).
 
-The most spans are `OTEL_BSP_MAX_QUEUE_SIZE` (2048). What does not fit is counted and not sent.
+The most spans are `OTEL_BSP_MAX_QUEUE_SIZE` (8192). What does not fit is counted and not sent.
 """
 
 OTEL_PYTHON_LANGFLOW_SHUTDOWN_TIMEOUT = "OTEL_PYTHON_LANGFLOW_SHUTDOWN_TIMEOUT"
-"""The most milliseconds that sending what is left may take at exit. Default: 5000."""
+"""The most milliseconds that sending what is left may take at exit, 1 to 3600000. Default: 5000."""
+
+OTEL_PYTHON_LANGFLOW_FLUSH_TIMEOUT = "OTEL_PYTHON_LANGFLOW_FLUSH_TIMEOUT"
+"""
+The most milliseconds that the answer of a flow run waits for its spans to be sent, where
+`LANGFLOW_TRACING_BACKGROUND=false`, 1 to 3600000. Default: 3000.
+"""
+
+OTEL_PYTHON_LANGFLOW_FLUSH_ON_SIGTERM = "OTEL_PYTHON_LANGFLOW_FLUSH_ON_SIGTERM"
+"""
+Whether a SIGTERM that nobody handles, which would end the process at once, does so after sending
+what is left: `true` (default) or `false`.
+"""
+
+OTEL_PYTHON_LANGFLOW_METRICS_CARDINALITY_LIMIT = "OTEL_PYTHON_LANGFLOW_METRICS_CARDINALITY_LIMIT"
+"""
+The most combinations of flow name, component type and the like that one metric tells apart, 1 to
+100000. Default: 1000. What comes after them is told as `other`.
+"""
 
 OTEL_PYTHON_LANGFLOW_REPLACE_TRACERS = "OTEL_PYTHON_LANGFLOW_REPLACE_TRACERS"
 """
 Whether Langflow's own tracer of a vendor is left out where langflow-otel sends to that vendor:
 `true` (default) or `false`. The traces in Langflow itself are not affected.
+"""
+
+OTEL_PYTHON_LANGFLOW_PROPAGATE_EXCLUDED_HOSTS = "OTEL_PYTHON_LANGFLOW_PROPAGATE_EXCLUDED_HOSTS"
+"""
+Hosts to which langflow-otel sends no trace context, comma-separated: `api.openai.com`,
+`*.example.com`, `10.0.0.7:8080`, `10.0.0.0/8`; `*` is every host. Default: none.
+
+An instrumentor of an HTTP client, where there is one, has a list of its own
+(`OTEL_PYTHON_HTTPX_EXCLUDED_URLS`).
+"""
+
+LANGFLOW_OTEL_DESTINATIONS = "LANGFLOW_OTEL_DESTINATIONS"
+"""
+Set by `langflow-otel run` for the process it starts, which sends to these destinations itself, and
+where `OTEL_TRACES_EXPORTER` is `none`: OpenTelemetry makes no exporter. Not to be set by hand.
 """
 
 # Not under its own name: a second package that lists it would break `opentelemetry-instrument`.
@@ -127,8 +172,20 @@ OpenTelemetry's own switch for message content: `NO_CONTENT`, `SPAN_ONLY`, `EVEN
 `SPAN_AND_EVENT` (or `true`, `false`). Content goes onto spans here, so `EVENT_ONLY` means none.
 """
 
+LANGFLOW_TRACING_BACKGROUND = "LANGFLOW_TRACING_BACKGROUND"
+"""
+Whether spans are sent in the background only: `true` (default), when nothing in a run waits for
+tracing; or `false`, when the answer of a flow run waits until its spans are sent, at most for
+OTEL_PYTHON_LANGFLOW_FLUSH_TIMEOUT. For platforms that freeze a process after its answer.
+"""
+
 LANGFLOW_DEACTIVATE_TRACING = "LANGFLOW_DEACTIVATE_TRACING"
 """Langflow's own switch: `true` turns all tracing off, ours included."""
+
+LANGFLOW_SERVING_TRACE_END_USER = "LANGFLOW_SERVING_TRACE_END_USER"
+"""
+Langflow's own switch (1.12+): `true` lets the end user that a gateway names be the trace's user.
+"""
 
 PHOENIX_COLLECTOR_ENDPOINT = "PHOENIX_COLLECTOR_ENDPOINT"
 """Where Phoenix is, as `http://host:6006`. Setting it selects the `phoenix` destination."""
@@ -179,7 +236,9 @@ LANGSMITH_ENDPOINT = "LANGSMITH_ENDPOINT"
 """Where LangSmith's API is (also `LANGCHAIN_ENDPOINT`). Default: that of LangSmith in the US."""
 
 LANGSMITH_PROJECT = "LANGSMITH_PROJECT"
-"""The project the runs go to (also `LANGCHAIN_PROJECT`). Default: `Langflow`."""
+"""
+The project the runs go to (also `LANGCHAIN_PROJECT`, `LANGCHAIN_SESSION`). Default: `Langflow`.
+"""
 
 LANGSMITH_WORKSPACE_ID = "LANGSMITH_WORKSPACE_ID"
 """The workspace, for the key of an organisation that has several."""

@@ -2,9 +2,10 @@
 
 import asyncio
 import logging
+import os
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 logger = logging.getLogger("langflow_otel")
@@ -34,6 +35,16 @@ def safely(function: Callable[..., R], *args: Any) -> R | None:
         return None
 
 
+async def safely_awaited(function: Callable[..., Awaitable[Any]], *args: Any) -> None:
+    """Do the same with a coroutine function."""
+    try:
+        await function(*args)
+    except Exception as error:
+        if strict:
+            raise
+        report(function, error)
+
+
 async def safely_in_thread(function: Callable[..., Any], *args: Any) -> None:
     """Do the same in a thread, for what reads a file."""
     try:
@@ -42,6 +53,15 @@ async def safely_in_thread(function: Callable[..., Any], *args: Any) -> None:
         if strict:
             raise
         report(function, error)
+
+
+def _renew() -> None:
+    global _seen_lock  # noqa: PLW0603 - another thread may have held it
+    _seen_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
 
 
 def report(place: Any, error: BaseException) -> None:

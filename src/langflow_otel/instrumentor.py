@@ -1,5 +1,6 @@
 """The instrumentor: what is wrapped, and how it is unwrapped again."""
 
+import time
 from collections.abc import Collection, Iterable
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
@@ -10,15 +11,18 @@ from opentelemetry.instrumentation.instrumentor import (  # type: ignore[attr-de
 from opentelemetry.sdk.trace.export import SpanExporter
 from opentelemetry.trace import TracerProvider
 
-from langflow_otel import metrics, pipeline, seams
-from langflow_otel.capture import NO_CONTENT, Capture, HiddenComponents
+from langflow_otel import cardinality, collected, given, metrics, pipeline, seams
+from langflow_otel.capture import NO_CONTENT, Capture
 from langflow_otel.connect import Wanted
-from langflow_otel.enrich import SCOPE
 from langflow_otel.export.account import Statistics
 from langflow_otel.guard import logger, safely
+from langflow_otel.leaving import Leaving
 from langflow_otel.package import _instruments_any
+from langflow_otel.patterns import LeftOut, NamePatterns
+from langflow_otel.sampling import decides_by_trace
+from langflow_otel.selection import SCOPE
 from langflow_otel.settings import Settings, deactivated_by
-from langflow_otel.spans import LangflowTracer
+from langflow_otel.spans import LangflowTracer, under_way
 from langflow_otel.variables import wrong
 from langflow_otel.version import __version__
 
@@ -30,6 +34,8 @@ _ARGUMENTS = _BASE_ARGUMENTS | {
     "mask",
     "mask_keys",
     "hide_components",
+    "excluded_flows",
+    "excluded_components",
 }
 
 
@@ -47,6 +53,9 @@ class LangflowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
     _patches: seams.Patches | None = None
     _pipeline: pipeline.Pipeline | None = None
     _tracer: LangflowTracer | None = None
+    _leaving: Leaving | None = None
+    _settings = Settings()
+    _sent = True
 
     @property
     def tracer_provider(self) -> TracerProvider | None:
@@ -63,6 +72,32 @@ class LangflowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         """
         return self._pipeline.statistics() if self._pipeline is not None else {}
 
+    def force_flush(self, timeout_millis: float | None = None) -> bool:
+        """Send all that is queued; see `langflow_otel.force_flush`."""
+        if self._pipeline is None:
+            return True
+        return self._pipeline.flusher.wait(self._flush_seconds(timeout_millis))
+
+    async def aforce_flush(self, timeout_millis: float | None = None) -> bool:
+        """Do the same without blocking the event loop; see `langflow_otel.aforce_flush`."""
+        if self._pipeline is None:
+            return True
+        return await self._pipeline.flusher.wait_off_loop(self._flush_seconds(timeout_millis))
+
+    def shutdown(self, timeout_millis: float | None = None) -> bool:
+        """Send all that is left and uninstrument; see `langflow_otel.shutdown`."""
+        if self._pipeline is None:
+            return True
+        seconds = _seconds(timeout_millis, self._settings.shutdown_timeout)
+        until = time.monotonic() + seconds
+        under_way.cut_off()
+        sent = self._pipeline.owned or self._pipeline.flusher.wait(seconds)
+        self.uninstrument(seconds=max(0.0, until - time.monotonic()))
+        return sent and self._sent
+
+    def _flush_seconds(self, timeout_millis: float | None) -> float:
+        return _seconds(timeout_millis, self._settings.flush_timeout)
+
     def instrumentation_dependencies(self) -> Collection[str]:
         """Return the requirements on those of lfx and langflow-base that are installed."""
         installed = [line for line in _instruments_any if _is_installed(line)]
@@ -78,14 +113,17 @@ class LangflowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
                 the environment), `mask` (a function of a text of content that returns what is sent
                 instead; called in a thread of its own before spans are sent, and what it fails at
                 or takes more than 250 ms for is hidden), `mask_keys` (names whose values are
-                masked), and `hide_components` (types or ids of components whose content is never
-                captured); the last two are added to what the environment says.
+                masked), `hide_components` (types or ids of components whose content is never
+                captured), `excluded_flows` (names or ids of flows that are not traced) and
+                `excluded_components` (types or ids of components that get no span); the last four
+                are added to what the environment says.
         """
         _say_unknown(set(kwargs) - _ARGUMENTS)
         if variable := deactivated_by():
             logger.info("langflow-otel: off, because of %s", variable)
             return
-        settings = Settings.from_environment(arguments=kwargs)
+        settings = self._settings = Settings.from_environment(arguments=kwargs)
+        logger.debug("langflow-otel: %s", settings.bounds)
         self._pipeline = safely(
             pipeline.build,
             kwargs.get("tracer_provider"),
@@ -94,21 +132,16 @@ class LangflowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         )
         if self._pipeline is None:
             return
+        collected.watch()
         metrics.observe(self._pipeline.statistics)
-        tracer = self._pipeline.provider.get_tracer(SCOPE, __version__)
-        self._tracer = LangflowTracer(
-            tracer,
-            Capture(
-                max_bytes=settings.max_value_bytes,
-                names=settings.names,
-                vectors=settings.capture_vectors,
-            ),
-            settings.content if self._pipeline.captures_content else NO_CONTENT,
-            HiddenComponents(settings.hide_components),
-            self._pipeline.late_enrichment(),
-            watches=bool(self._pipeline.captures_content or self._pipeline.destinations),
+        cardinality.set_limit(settings.cardinality_limit)
+        given.mask_with(settings.names)
+        self._tracer = _tracer(self._pipeline, settings)
+        self._leaving = Leaving(
+            self._pipeline.flusher, self._pipeline.close, settings.shutdown_timeout
         )
-        self._patches = seams.install(self._tracer, self._pipeline, settings)
+        self._leaving.watch(sigterm=settings.flush_on_sigterm)
+        self._patches = seams.install(self._tracer, self._pipeline, settings, self._leaving)
 
     def _uninstrument(self, **kwargs: Any) -> None:
         """Unwrap everything, and stop the provider if it was made here."""
@@ -118,10 +151,39 @@ class LangflowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         if self._patches is not None:
             self._patches.remove()
             self._patches = None
+        collected.forget()
+        if self._leaving is not None:
+            self._leaving.forget()
+            self._leaving = None
         if self._pipeline is not None:
-            self._pipeline.shutdown()
+            seconds = kwargs.get("seconds", self._settings.shutdown_timeout)
+            self._sent = self._pipeline.shutdown(seconds)
             metrics.stop_observing()
             self._pipeline = None
+
+
+def _tracer(used: pipeline.Pipeline, settings: Settings) -> LangflowTracer:
+    return LangflowTracer(
+        used.provider.get_tracer(SCOPE, __version__),
+        Capture(
+            max_bytes=settings.max_value_bytes,
+            names=settings.names,
+            vectors=settings.capture_vectors,
+        ),
+        settings.content if used.captures_content else NO_CONTENT,
+        LeftOut(
+            flows=NamePatterns(settings.excluded_flows),
+            components=NamePatterns(settings.excluded_components),
+            content=NamePatterns(settings.hide_components),
+        ),
+        used.late_enrichment(),
+        watches=bool(used.captures_content or used.destinations),
+        decides_by_trace=decides_by_trace(used.provider),
+    )
+
+
+def _seconds(timeout_millis: float | None, default: float) -> float:
+    return default if timeout_millis is None else max(0.0, timeout_millis / 1000)
 
 
 def _say_unknown(names: Iterable[str]) -> None:

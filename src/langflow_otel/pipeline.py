@@ -3,10 +3,11 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-from opentelemetry.sdk.trace import SpanLimits, TracerProvider
+from opentelemetry.sdk.trace import TracerProvider
 
 from langflow_otel import environment as env
 from langflow_otel.connect import Wanted, connect, say_unknown_policies
@@ -21,11 +22,11 @@ from langflow_otel.enrich import enrich, stop_enriching
 from langflow_otel.export.account import Statistics
 from langflow_otel.export.destination import DestinationSpanExporter
 from langflow_otel.export.fan_out import FanOutSpanProcessor
+from langflow_otel.flushing import Flusher
 from langflow_otel.guard import logger
-from langflow_otel.settings import Settings
-
-# OpenInference flattens messages into attributes; the SDK's default of 128 drops the oldest.
-_SPAN_ATTRIBUTES = 10_000
+from langflow_otel.limits import span_limits
+from langflow_otel.settings import Settings, say_misspelt
+from langflow_otel.spans import under_way
 
 
 @dataclass(frozen=True)
@@ -54,15 +55,35 @@ class Pipeline:
 
     def statistics(self) -> dict[str, Statistics]:
         """Return what became of the spans so far, by the name of the destination."""
-        return {name: each.account.statistics() for name, each in self.exporters.items()}
+        return {name: each.statistics() for name, each in self.exporters.items()}
 
-    def shutdown(self) -> None:
-        """Flush and stop what was made here: the provider, or what was added to one."""
-        stop_enriching()
+    @cached_property
+    def flusher(self) -> Flusher:
+        """What sends all that is queued, here and by the provider if that is somebody else's."""
+        if self.owned:
+            return Flusher(self.processor)
+        mine = self.processor.exporters if self.processor is not None else {}
+        theirs = {name: each for name, each in self.exporters.items() if name not in mine}
+        return Flusher(self.processor, self.provider, theirs)
+
+    def close(self, seconds: float) -> bool:
+        """Send what is left and stop what was made here: the provider, or what was added to one.
+
+        Returns whether all was sent in `seconds`.
+        """
+        done = self.processor is None or self.processor.close(seconds)
         if self.owned and isinstance(self.provider, TracerProvider):
             self.provider.shutdown()
-        elif self.processor is not None:
-            self.processor.shutdown()
+        return done
+
+    def shutdown(self, seconds: float) -> bool:
+        """Do the same, and end before what is under way."""
+        if self.processor is not None:
+            under_way.cut_off()
+        stop_enriching()
+        done = self.close(seconds)
+        self.flusher.stop()
+        return done
 
 
 def build(
@@ -71,16 +92,20 @@ def build(
     """Decide on the provider: the one given, else the global one, else one of our own.
 
     The global provider is not taken where it is the one that Langflow installs for its own
-    telemetry, which drops every span but Langflow's. Without any destination in the environment
+    telemetry, which drops every span but Langflow's. That of `langflow-otel run` exports nothing,
+    so that it is sent from here as with one of our own. Without any destination in the environment
     the global provider is used whatever it is, so that one installed later gets the spans.
 
     `wanted` are the destinations, by name or as exporters; by default what the environment says.
     """
+    say_misspelt()
     say_unknown_policies(settings)
     chosen: Wanted = destinations_of(os.environ) if wanted is None else wanted
     if argument is not None:
         return _given(argument, _maskable(settings), wanted or ())
     provider = _usable_global_provider()
+    if provider is not None and wanted is None and os.environ.get(env.LANGFLOW_OTEL_DESTINATIONS):
+        return _connected(provider, chosen, settings, owned=False)
     if provider is not None:
         return _adopted(provider, chosen, _maskable(settings), asked_for=wanted is not None)
     if chosen:
@@ -200,7 +225,14 @@ def _own(wanted: Wanted, settings: Settings) -> Pipeline:
     resource = Resource.create()
     if str(resource.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):
         resource = resource.merge(Resource({SERVICE_NAME: "langflow"}))
-    provider = TracerProvider(resource=resource, span_limits=_span_limits())
+    provider = TracerProvider(resource=resource, span_limits=span_limits())
+    return _connected(provider, wanted, settings, owned=True)
+
+
+def _connected(
+    provider: TracerProvider, wanted: Wanted, settings: Settings, *, owned: bool
+) -> Pipeline:
+    """Let `provider`, which exports nothing yet, send to each destination."""
     enrich(provider)
     processor = connect(provider, wanted, settings)
     added = processor.exporters if processor is not None else {}
@@ -212,31 +244,11 @@ def _own(wanted: Wanted, settings: Settings) -> Pipeline:
         content = any(exporter.sends_content for exporter in added.values())
     return Pipeline(
         provider,
-        owned=True,
+        owned=owned,
         captures_content=content,
         destinations=tuple(added),
         exporters=added,
         processor=processor,
-    )
-
-
-def _span_limits() -> SpanLimits:
-    variables = ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_ATTRIBUTE_COUNT_LIMIT")
-    counted = any(os.environ.get(name, "").strip() for name in variables)
-    try:
-        return SpanLimits() if counted else SpanLimits(max_span_attributes=_SPAN_ATTRIBUTES)
-    except ValueError as error:
-        logger.error("langflow-otel: %s; the limits of spans are the usual ones", error)
-    few = 128
-    return SpanLimits(
-        max_span_attributes=_SPAN_ATTRIBUTES,
-        max_attributes=few,
-        max_events=few,
-        max_links=few,
-        max_event_attributes=few,
-        max_link_attributes=few,
-        max_attribute_length=SpanLimits.UNSET,
-        max_span_attribute_length=SpanLimits.UNSET,
     )
 
 

@@ -3,19 +3,19 @@
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, Literal, cast, get_args
 
 from langflow_otel import environment as env
+from langflow_otel.bounds import Bounds, bounds_in
 from langflow_otel.capture import ALL_CONTENT, Content, SecretNames
+from langflow_otel.guard import warn_once
+from langflow_otel.hosts import Hosts
 from langflow_otel.variables import TRUE, boolean, is_on, one_of, whole_number, wrong
 
 DEFAULT_MAX_VALUE_BYTES = 16 * 1024
-DEFAULT_QUEUE_BYTES = 64 << 20
 _MAX_VALUE_BYTES_RANGE = range(256, 1024 * 1024 + 1)
-_QUEUE_BYTES_RANGE = range(1 << 20, (1 << 40) + 1)
-_QUEUE_RANGE = range(1, 1_000_001)
-_MILLISECONDS = range(1, 3_600_001)
 Dialect = Literal["openinference", "genai", "both"]
 _MODES = {"full": "true", "none": "false"}
 _POLICIES = {"full": True, "none": False}
@@ -30,6 +30,8 @@ _GENAI_CONTENT = {
 }
 
 
+_OURS = "OTEL_PYTHON_LANGFLOW_"
+_PER_DESTINATION = env.OTEL_PYTHON_LANGFLOW_CONTENT_
 # What OpenInference hides on model spans, and the kind of content on ours that is the same.
 _OPENINFERENCE = "OPENINFERENCE_"
 _INPUT_OPTIONS = {"hide_inputs", "hide_input_messages", "hide_input_text", "hide_prompts"}
@@ -39,10 +41,10 @@ Mask = Callable[[str], str]
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Bounds):
     """How langflow-otel behaves.
 
-    Attributes:
+    Attributes (besides those of `Bounds`):
         capture_content: Whether inputs, outputs, logs and error messages are captured; None
             leaves the choice to the destinations.
         content: Which kinds of content are captured, where any is.
@@ -51,20 +53,17 @@ class Settings:
         capture_vectors: Whether the numbers in vectors are captured.
         max_value_bytes: The most bytes of UTF-8 one captured value may have.
         hide_components: The types and ids of components whose content is never captured.
+        excluded_flows: The names and ids of flows that are not traced.
+        excluded_components: The types and ids of components that get no span.
         names: What tells the names of secrets, those that were added among them.
         mask: Called with every text of content before it is sent, returns what is sent instead.
         contents: Whether content is sent, by the name of the destination, where that is set.
         dialect: In which attributes an OTLP destination gets its spans, where that is set:
             `openinference`, `genai` or `both`.
-        queue_bytes: The most bytes of spans that wait for one destination.
-        queue_size: The most spans that do.
-        batch_size: The most spans that are taken out of the queue at a time.
-        batch_delay: Seconds that spans wait for others at the most.
-        export_timeout: Seconds that one batch may take with all its retries.
-        shutdown_timeout: Seconds that sending what is left may take at the end of the process.
         instrument_langchain: Whether OpenInference's LangChain instrumentor is turned on; None
             means "when it is installed and not disabled".
         replace_tracers: Whether Langflow's own tracers of the same vendors are left out.
+        propagate_excluded_hosts: The hosts to which no trace context is sent.
     """
 
     capture_content: bool | None = None
@@ -73,19 +72,15 @@ class Settings:
     capture_vectors: bool = False
     max_value_bytes: int = DEFAULT_MAX_VALUE_BYTES
     hide_components: tuple[str, ...] = ()
+    excluded_flows: tuple[str, ...] = ()
+    excluded_components: tuple[str, ...] = ()
     names: SecretNames = field(default_factory=SecretNames, compare=False)
     mask: Mask | None = None
     contents: Mapping[str, bool] = field(default_factory=dict)
     dialect: Dialect | None = None
-    queue_bytes: int = DEFAULT_QUEUE_BYTES
-    queue_size: int = 2048
-    # Encoding a batch of 512 spans holds the GIL for 8-10 ms; one of 64 does not.
-    batch_size: int = 64
-    batch_delay: float = 0.5
-    export_timeout: float = 30.0
-    shutdown_timeout: float = 5.0
     instrument_langchain: bool | None = None
     replace_tracers: bool = True
+    propagate_excluded_hosts: Hosts = field(default_factory=Hosts)
 
     @property
     def hides_any(self) -> bool:
@@ -108,7 +103,7 @@ class Settings:
         """Read the settings from `environ`; log a wrong value once and use the safe one.
 
         `arguments` are those of `instrument()`: `capture_content` and `mask` go before what the
-        environment says, `hide_components` and `mask_keys` are added to it.
+        environment says, the lists of names are added to it.
         """
         content = _argument(arguments, "capture_content", bool, unusable=False)
         hides = _openinference_hides(environ)
@@ -119,6 +114,15 @@ class Settings:
             capture_vectors=is_on(environ, env.OTEL_PYTHON_LANGFLOW_CAPTURE_VECTORS, default=False),
             hide_components=_listed(
                 environ, env.OTEL_PYTHON_LANGFLOW_HIDE_COMPONENTS, arguments, "hide_components"
+            ),
+            excluded_flows=_listed(
+                environ, env.OTEL_PYTHON_LANGFLOW_EXCLUDED_FLOWS, arguments, "excluded_flows"
+            ),
+            excluded_components=_listed(
+                environ,
+                env.OTEL_PYTHON_LANGFLOW_EXCLUDED_COMPONENTS,
+                arguments,
+                "excluded_components",
             ),
             names=SecretNames(
                 _listed(environ, env.OTEL_PYTHON_LANGFLOW_MASK_KEYS, arguments, "mask_keys")
@@ -133,7 +137,17 @@ class Settings:
                 environ, env.OTEL_PYTHON_LANGFLOW_INSTRUMENT_LANGCHAIN, unusable=None
             ),
             replace_tracers=is_on(environ, env.OTEL_PYTHON_LANGFLOW_REPLACE_TRACERS, default=True),
-            **_numbers(environ),
+            propagate_excluded_hosts=Hosts.of(
+                env.OTEL_PYTHON_LANGFLOW_PROPAGATE_EXCLUDED_HOSTS,
+                environ.get(env.OTEL_PYTHON_LANGFLOW_PROPAGATE_EXCLUDED_HOSTS, "").split(","),
+            ),
+            max_value_bytes=whole_number(
+                environ,
+                env.OTEL_PYTHON_LANGFLOW_MAX_VALUE_BYTES,
+                _MAX_VALUE_BYTES_RANGE,
+                default=DEFAULT_MAX_VALUE_BYTES,
+            ),
+            **bounds_in(environ),
         )
 
 
@@ -145,6 +159,18 @@ def deactivated_by(environ: Mapping[str, str] = os.environ) -> str | None:
     if {"langflow", "*"} & disabled_instrumentations(environ):
         return "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
     return None
+
+
+def say_misspelt(environ: Mapping[str, str] = os.environ) -> None:
+    """Say once which variables are named like ours and are none; a typo must not go unseen."""
+    known = {name.removeprefix(_OURS) for name in vars(env) if name.startswith(_OURS)}
+    for name in sorted(environ):
+        own = name.removeprefix(_OURS)
+        if own == name or own in known or name.startswith(_PER_DESTINATION):
+            continue
+        close = get_close_matches(own, known, n=1, cutoff=0.75)
+        meant = f"did you mean {_OURS}{close[0]}? " if close else ""
+        warn_once("langflow-otel: there is no variable %.100s; %sit is ignored", name, meant)
 
 
 def disabled_instrumentations(environ: Mapping[str, str] = os.environ) -> set[str]:
@@ -180,6 +206,7 @@ def _content(environ: Mapping[str, str], hides: frozenset[str]) -> Content:
         exceptions=wanted(env.OTEL_PYTHON_LANGFLOW_CAPTURE_EXCEPTIONS),
         documents="hide_retrieval_documents" not in hides,
         tools="hide_llm_tools" not in hides,
+        embedded="hide_embeddings_text" not in hides,
     )
 
 
@@ -222,6 +249,8 @@ _SAFE = {
     "capture_content": "False",
     "mask": "one that hides all content",
     "hide_components": "none",
+    "excluded_flows": "none",
+    "excluded_components": "none",
     "mask_keys": "none",
 }
 
@@ -236,27 +265,3 @@ def _contents(environ: Mapping[str, str]) -> dict[str, bool]:
             destination = name.removeprefix(prefix).lower()
             contents[_ALIASES.get(destination, destination)] = _POLICIES.get(value.lower(), False)
     return contents
-
-
-def _numbers(environ: Mapping[str, str]) -> dict[str, Any]:
-    def number(name: str, allowed: range, default: int) -> int:
-        return whole_number(environ, name, allowed, default=default)
-
-    queue_size = number("OTEL_BSP_MAX_QUEUE_SIZE", _QUEUE_RANGE, Settings.queue_size)
-    default = min(Settings.batch_size, queue_size)
-    return {
-        "max_value_bytes": number(
-            env.OTEL_PYTHON_LANGFLOW_MAX_VALUE_BYTES,
-            _MAX_VALUE_BYTES_RANGE,
-            DEFAULT_MAX_VALUE_BYTES,
-        ),
-        "queue_bytes": number(
-            env.OTEL_PYTHON_LANGFLOW_QUEUE_MAX_BYTES, _QUEUE_BYTES_RANGE, DEFAULT_QUEUE_BYTES
-        ),
-        "queue_size": queue_size,
-        "batch_size": number("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", range(1, queue_size + 1), default),
-        "batch_delay": number("OTEL_BSP_SCHEDULE_DELAY", _MILLISECONDS, 500) / 1000,
-        "export_timeout": number("OTEL_BSP_EXPORT_TIMEOUT", _MILLISECONDS, 30_000) / 1000,
-        "shutdown_timeout": number(env.OTEL_PYTHON_LANGFLOW_SHUTDOWN_TIMEOUT, _MILLISECONDS, 5_000)
-        / 1000,
-    }

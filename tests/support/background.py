@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tempfile
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -49,6 +51,16 @@ class Server(ABC):
         self._process = self._launch(Path(self._folder.name))
         url = self.endpoint + self.health
         self._process.wait_until(lambda: is_up(url), self._timeout, self.name)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let none of its processes run while this is open."""
+        assert self._process is not None
+        self._process.freeze()
+        try:
+            yield
+        finally:
+            self._process.thaw()
 
     def stop(self) -> int | None:
         """Stop the server and remove its folder; its exit code, None when it had to be killed."""

@@ -8,6 +8,7 @@ import asyncio
 import threading
 import time
 import uuid
+from types import SimpleNamespace
 
 import httpx
 from lfx.custom.custom_component.component import Component
@@ -44,6 +45,22 @@ class WaitComponent(Component):
     async def wait(self) -> Message:
         await asyncio.sleep(self.seconds)
         return Message(text=f"{self.label} {self.text}".strip())
+
+
+class SlowToolComponent(Component):
+    """A tool that takes its time."""
+
+    display_name = "Slow Tool"
+    name = "SlowTool"
+    inputs = [
+        MessageTextInput(name="text", display_name="Text", tool_mode=True),
+        FloatInput(name="seconds", display_name="Seconds", value=0.2),
+    ]
+    outputs = [Output(display_name="Text", name="waited", method="wait")]
+
+    async def wait(self) -> Message:
+        await asyncio.sleep(self.seconds)
+        return Message(text=self.text)
 
 
 class ComputeComponent(Component):
@@ -94,7 +111,8 @@ class RowsComponent(Component):
     outputs = [Output(display_name="Text", name="joined", method="join")]
 
     def join(self) -> Message:
-        return Message(text=" ".join(str(text) for text in self.table["text"]))
+        rows = self.table.to_dict("records")
+        return Message(text=" ".join(str(row["text"]) for row in rows))
 
 
 class CallFlowComponent(Component):
@@ -144,6 +162,72 @@ class TokenSourceComponent(Component):
         return Message(text=model.astream(self.text))
 
 
+class StreamBreakerComponent(Component):
+    """Reads a piece of a model's stream, then has it fail where it stands."""
+
+    display_name = "Stream Breaker"
+    name = "StreamBreaker"
+    inputs = [
+        MessageTextInput(name="text", display_name="Text"),
+        MessageTextInput(name="how", display_name="How", value="async"),
+    ]
+    outputs = [Output(display_name="Said", name="said", method="interrupt")]
+
+    async def interrupt(self) -> Message:
+        model = ScriptedChatModel(script=["You streamed: {input}"])
+        said = ""
+        try:
+            if self.how == "async":
+                pieces = model.astream(self.text)
+                said = (await pieces.__anext__()).content
+                await pieces.athrow(KeyError("enough"))
+            else:
+                pieces = model.stream(self.text)
+                said = next(pieces).content
+                pieces.throw(KeyError("enough"))
+        except KeyError:
+            return Message(text=said)
+        raise RuntimeError
+
+
+class StreamSourceComponent(Component):
+    """Returns, unread, one of the streams that Langflow knows: of LangChain's or of its own code.
+
+    `fail_at` is the number of the piece at which it fails, and `pause` the seconds before each.
+    """
+
+    display_name = "Stream Source"
+    name = "StreamSource"
+    inputs = [
+        MessageTextInput(name="text", display_name="Text"),
+        MessageTextInput(name="how", display_name="How", value="plain async"),
+        FloatInput(name="pause", display_name="Pause", value=0.0),
+        FloatInput(name="fail_at", display_name="Fail at", value=-1.0),
+    ]
+    outputs = [Output(display_name="Stream", name="tokens", method="stream_tokens")]
+
+    async def stream_tokens(self) -> Message:
+        model = ScriptedChatModel(script=["You streamed: {input}"], delay=self.pause)
+        streams = {
+            "LangChain async": lambda: model.astream(self.text),
+            "LangChain sync": lambda: model.stream(self.text),
+            "plain async": self._async_pieces,
+            "plain sync": self._pieces,
+        }
+        return Message(text=streams[self.how]())
+
+    def _pieces(self):
+        for number, word in enumerate(f"You streamed: {self.text}".split(" ")):
+            if number == self.fail_at:
+                raise ConnectionError("the line is dead")
+            yield SimpleNamespace(content=f"{' ' if number else ''}{word}")
+
+    async def _async_pieces(self):
+        for piece in self._pieces():
+            await asyncio.sleep(self.pause)
+            yield piece
+
+
 class EchoComponent(Component):
     """Repeats all it is given in its output and in its log, a password too."""
 
@@ -180,6 +264,60 @@ class FetchComponent(Component):
         return Message(text=f"{response.status_code} {text}")
 
 
+class CallerComponent(Component):
+    """Gets a URL with the client it is told, several times over."""
+
+    display_name = "Caller"
+    name = "Caller"
+    inputs = [
+        MessageTextInput(name="text", display_name="Text"),
+        MessageTextInput(name="url", display_name="URL"),
+        MessageTextInput(name="client", display_name="Client"),
+        NestedDictInput(name="headers", display_name="Headers"),
+    ]
+    outputs = [Output(display_name="Body", name="body", method="fetch")]
+
+    async def fetch(self) -> Message:
+        headers = dict(self.headers or {})
+        return Message(text=await getattr(self, f"_{self.client}")(headers))
+
+    async def _httpx(self, headers: dict) -> str:
+        async with httpx.AsyncClient(trust_env=False, follow_redirects=True) as client:
+            return (await client.get(self.url, headers=headers)).text
+
+    async def _httpx_sync(self, headers: dict) -> str:
+        with httpx.Client(trust_env=False, follow_redirects=True) as client:
+            return client.get(self.url, headers=headers).text  # noqa: ASYNC212
+
+    async def _httpx2(self, headers: dict) -> str:
+        import httpx2
+
+        async with httpx2.AsyncClient(trust_env=False, follow_redirects=True) as client:
+            return (await client.get(self.url, headers=headers)).text
+
+    async def _requests(self, headers: dict) -> str:
+        import requests
+
+        with requests.Session() as session:
+            session.trust_env = False
+            return session.get(self.url, headers=headers).text
+
+    async def _late(self, headers: dict) -> str:
+        async def later() -> None:
+            while trace.get_current_span().is_recording():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+            await self._httpx(headers)
+
+        self._task = asyncio.create_task(later())
+        return "later"
+
+    async def _aiohttp(self, headers: dict) -> str:
+        import aiohttp
+
+        async with aiohttp.ClientSession() as session, session.get(self.url, headers=headers) as r:
+            return await r.text()
+
+
 class AskComponent(Component):
     """Asks a model under a span of its own, as code that a user has instrumented does."""
 
@@ -193,6 +331,47 @@ class AskComponent(Component):
         with trace.get_tracer("tests.support").start_as_current_span("my own work"):
             answer = await model.ainvoke(self.text)
         return Message(text=str(answer.content))
+
+
+class AskInThreadComponent(Component):
+    """Asks a model in a thread of LangChain's, which has a name of its own."""
+
+    display_name = "Ask in thread"
+    name = "AskInThread"
+    inputs = [MessageTextInput(name="text", display_name="Text")]
+    outputs = [Output(display_name="Answer", name="answer", method="ask")]
+
+    async def ask(self) -> Message:
+        model = ScriptedChatModel(script=["You asked: {input}"])
+        metadata = {"thread_id": "thread-9"}
+        answer = await model.ainvoke(self.text, config={"metadata": metadata})
+        return Message(text=str(answer.content))
+
+
+class ElsewhereComponent(Component):
+    """Runs a flow of another Langflow's, over its API."""
+
+    display_name = "Elsewhere"
+    name = "Elsewhere"
+    inputs = [
+        MessageTextInput(name="text", display_name="Text"),
+        MessageTextInput(name="url", display_name="URL"),
+        SecretStrInput(name="key", display_name="Key", load_from_db=False),
+    ]
+    outputs = [Output(display_name="Answer", name="answer", method="call")]
+
+    async def call(self) -> Message:
+        body = {"input_value": self.text, "input_type": "chat", "output_type": "chat"}
+        # Whose run it is there, too; else it is of the user whose key it is.
+        body["user_id"] = str(self.graph.user_id)
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+            answered = await client.post(
+                self.url,
+                json={**body, "session_id": self.graph.session_id},
+                headers={"x-api-key": self.key},
+            )
+        output = answered.json()["outputs"][0]["outputs"][0]
+        return Message(text=output["results"]["message"]["text"])
 
 
 class CallbackComponent(Component):
@@ -232,3 +411,22 @@ class CountComponent(Component):
 
     def count(self) -> Message:
         return Message(text=f"{len(self.text.split())} words")
+
+
+class CircleComponent(Component):
+    """Fails with an error of its own that is its own cause, directly or by way of another."""
+
+    display_name = "Circle"
+    name = "Circle"
+    inputs = [MessageTextInput(name="text", display_name="Text")]
+    outputs = [Output(display_name="Text", name="never", method="fail")]
+
+    def fail(self) -> Message:
+        class ToolException(Exception):
+            pass
+
+        error, other = ToolException("round and round"), ToolException("the other")
+        error.__cause__, other.__cause__ = error, error
+        if self.text == "two":
+            error.__cause__ = other
+        raise error

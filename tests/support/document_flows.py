@@ -22,7 +22,7 @@ class ShelfComponent(Component):
     def find(self) -> list[Data]:
         return [
             Data(text="Refunds take 14 days.", source="a.pdf", score=0.9, id="a-1"),
-            Data(text="Ask with api_key=abcdef123.", source="b.pdf", page=3),
+            Data(text="Ask with api_key=abcdef123.", source="b.pdf", page=3, score=0.0),
         ]
 
 

@@ -1,9 +1,13 @@
-"""A tiny HTTP server that answers a GET with what it was asked: the path and the headers."""
+"""A tiny HTTP server that answers a GET with what it was asked: the path and the headers.
+
+`/to/<address>` is answered with a redirect to `http://<address>/hello`.
+"""
 
 from __future__ import annotations
 
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -20,6 +24,14 @@ class EchoServer:
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(0.05,), name="echo", daemon=True
         )
+
+    def wait_for(self, count: int, timeout: float = 20) -> None:
+        """Wait until it was asked so often."""
+        deadline = time.monotonic() + timeout
+        while len(self.seen) < count:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"asked {len(self.seen)} times, not {count}")
+            time.sleep(0.02)
 
     @property
     def address(self) -> str:
@@ -44,6 +56,12 @@ class EchoServer:
                 self.rfile.read(int(self.headers.get("content-length", "0")))
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 seen.append({"path": self.path, "headers": headers})
+                if self.path.startswith("/to/"):
+                    self.send_response(307)
+                    self.send_header("location", f"http://{self.path[len('/to/') :]}/hello")
+                    self.send_header("content-length", "0")
+                    self.end_headers()
+                    return
                 body = json.dumps({"city": "Oslo", **seen[-1]}).encode()
                 self.send_response(200)
                 self.send_header("content-type", "application/json")

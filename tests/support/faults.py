@@ -15,7 +15,7 @@ import itertools
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -39,6 +39,13 @@ class Reply:
     body: bytes = b""
     content_type: str = "text/plain"
     headers: Mapping[str, str] = field(default_factory=dict)
+    stream: Generator[bytes | float, None, None] | None = None
+    """Instead of a body, one that is sent as it is made: bytes, and seconds to wait (`math.inf`:
+    until released). Where it raises `Cut`, the connection is reset in the middle."""
+
+
+class Cut(Exception):
+    """The rest of a stream is not sent."""
 
 
 class Exchange(Protocol):

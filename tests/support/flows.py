@@ -90,6 +90,19 @@ def agent_with_tools(city: str = "Oslo") -> Flow:
     return flow.build()
 
 
+def agent_with_slow_tool(seconds: float) -> Flow:
+    """Chat Input -> Agent with Scripted Model and Wait, which takes its time -> Chat Output."""
+    flow = FlowBuilder("Agent with slow tool")
+    question, answered = flow.add(ChatInput), flow.add(ChatOutput)
+    calls = [{"name": "wait", "args": {"text": "for it"}}]
+    model = flow.add(ScriptedModelComponent, tool_calls=json.dumps(calls))
+    tool = flow.add(own.SlowToolComponent, tool_mode=True, seconds=seconds)
+    agent = add_agent(flow, model, [tool])
+    flow.connect(question, "message", agent, "input_value")
+    flow.connect(agent, "response", answered, "input_value")
+    return flow.build()
+
+
 def loop_over_items() -> Flow:
     """Chat Input -> Items -> Loop, with the body Shout -> Rows -> Chat Output.
 
@@ -111,7 +124,7 @@ def loop_over_items() -> Flow:
 def flow_in_flow() -> Flow:
     """Chat Input -> Call Flow, which runs the flow `Inner` (a linear chat) -> Chat Output."""
     inner = linear_chat("Inner answer to {input}", name="Inner")
-    return _single("Flow in flow", own.CallFlowComponent, "called", flow=inner)
+    return single("Flow in flow", own.CallFlowComponent, "called", flow=inner)
 
 
 def run_flow_component(inner: Flow) -> Flow:
@@ -137,12 +150,12 @@ def run_flow_component(inner: Flow) -> Flow:
 
 def failing() -> Flow:
     """Chat Input -> Order Lookup, which raises LookupError -> Chat Output, never reached."""
-    return _single("Failing", OrderLookupComponent, "order_found", field="order")
+    return single("Failing", OrderLookupComponent, "order_found", field="order")
 
 
-def slow(seconds: float = 30.0) -> Flow:
+def slow(seconds: float = 30.0, *, name: str = "Slow") -> Flow:
     """Chat Input -> Wait, long enough to be cancelled -> Chat Output."""
-    return _single("Slow", own.WaitComponent, "waited", seconds=seconds)
+    return single(name, own.WaitComponent, "waited", seconds=seconds)
 
 
 def frozen() -> Flow:
@@ -152,23 +165,23 @@ def frozen() -> Flow:
     run. Its id is new for each flow, for Langflow keys the cache by it.
     """
     id_ = f"Ticket-{uuid.uuid4().hex[:5]}"
-    return _single("Frozen", own.TicketComponent, "ticket", id_=id_, frozen=True)
+    return single("Frozen", own.TicketComponent, "ticket", id_=id_, frozen=True)
 
 
-def streamed_by_model() -> Flow:
+def streamed_by_model(delay: float = 0.05) -> Flow:
     """Chat Input -> Scripted Model, which streams -> Chat Output.
 
     The model component reads the stream itself. Since Langflow 1.9 it streams only in runs
     that have a session and an event manager; else it answers in one piece.
     """
-    return _single(
+    return single(
         "Streamed by model",
         ScriptedModelComponent,
         "text_output",
         field="input_value",
         script=["You streamed: {input}"],
         stream=True,
-        delay=0.05,
+        delay=delay,
     )
 
 
@@ -177,32 +190,66 @@ def streamed_by_chat_output() -> Flow:
 
     Run it with an event manager: without one nothing reads the stream, and the answer is empty.
     """
-    return _single("Streamed by Chat Output", own.TokenSourceComponent, "tokens")
+    return single("Streamed by Chat Output", own.TokenSourceComponent, "tokens")
+
+
+def streamed(how: str = "plain async", *, named: str = "Streamed", **values: Any) -> Flow:
+    """Chat Input -> Stream Source, which returns a stream of the kind `how` -> Chat Output.
+
+    Run it with an event manager, as `streamed_by_chat_output`.
+    """
+    return single(named, own.StreamSourceComponent, "tokens", how=how, **values)
 
 
 def echo_of_secrets(note: str, password: str) -> Flow:
     """Chat Input -> Echo, which repeats a note and a password in output and log -> Chat Output."""
-    return _single("Echo of secrets", own.EchoComponent, "echo", note=note, password=password)
+    return single("Echo of secrets", own.EchoComponent, "echo", note=note, password=password)
 
 
 def http_request(url: str) -> Flow:
     """Chat Input -> Fetch, which gets a URL, then opens a span `digest` -> Chat Output."""
-    return _single("HTTP request", own.FetchComponent, "body", url=url)
+    return single("HTTP request", own.FetchComponent, "body", url=url)
+
+
+def http_call(client: str, url: str, **headers: str) -> Flow:
+    """Chat Input -> Caller, which gets a URL with that client, following redirects -> Chat Output.
+
+    The client is `httpx`, `httpx_sync`, `httpx2`, `requests` or `aiohttp`; `late` is a task that
+    calls with httpx when the component has ended.
+    """
+    return single("HTTP call", own.CallerComponent, "body", client=client, url=url, headers=headers)
+
+
+def api_request() -> Flow:
+    """Chat Input -> API Request, Langflow's own, which gets the URL it is given -> Chat Output."""
+    from lfx.components.data_source.api_request import APIRequestComponent
+
+    return single("API request", APIRequestComponent, "data", field="url_input", method="GET")
+
+
+def call_elsewhere(url: str, key: str) -> Flow:
+    """Chat Input -> Elsewhere, which has another Langflow run a flow (`url`) -> Chat Output."""
+    return single("Call elsewhere", own.ElsewhereComponent, "answer", url=url, key=key)
 
 
 def model_in_a_span() -> Flow:
     """Chat Input -> Ask, which calls a model inside a span `my own work` -> Chat Output."""
-    return _single("Model in a span", own.AskComponent, "answer")
+    return single("Model in a span", own.AskComponent, "answer")
+
+
+def model_in_a_thread() -> Flow:
+    """Chat Input -> Ask in thread, with a `thread_id` of LangChain's -> Chat Output."""
+    return single("Model in a thread", own.AskInThreadComponent, "answer")
 
 
 def sync_method() -> Flow:
     """Chat Input -> Compute, sync, with a span `work in a thread` -> Chat Output."""
-    return _single("Sync method", own.ComputeComponent, "computed")
+    return single("Sync method", own.ComputeComponent, "computed")
 
 
 def component_logs() -> Flow:
     """Chat Input -> Log, which writes `first` and `second` to its log -> Chat Output."""
-    return _single("Component logs", own.LogComponent, "logged")
+    return single("Component logs", own.LogComponent, "logged")
 
 
 def text_only() -> Flow:
@@ -215,9 +262,10 @@ def text_only() -> Flow:
     return flow.build()
 
 
-def _single(
+def single(
     name: str, component: type[Component], output: str, *, field: str = "text", **values: Any
 ) -> Flow:
+    """Chat Input -> `component`, which takes `field` and gives `output` -> Chat Output."""
     flow = FlowBuilder(name)
     question, answered = flow.add(ChatInput), flow.add(ChatOutput)
     middle = flow.add(component, **values)

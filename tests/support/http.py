@@ -5,10 +5,14 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
+from uuid import uuid4
+
+T = TypeVar("T")
 
 
 class CallFailed(Exception):
@@ -73,9 +77,68 @@ def call(
         connection.close()
 
 
+def multipart(
+    field: str, filename: str, content: bytes, **fields: str
+) -> tuple[bytes, dict[str, str]]:
+    """A form with a file, as a body and its headers."""
+    boundary = uuid4().hex
+    disposition = f"--{boundary}\r\ncontent-disposition: form-data"
+    parts = [f'{disposition}; name="{name}"\r\n\r\n{value}' for name, value in fields.items()]
+    head = f'{disposition}; name="{field}"; filename="{filename}"\r\ncontent-type: text/plain'
+    text = "\r\n".join([*parts, f"{head}\r\n\r\n"])
+    body = text.encode() + content + f"\r\n--{boundary}--\r\n".encode()
+    return body, {"content-type": f"multipart/form-data; boundary={boundary}"}
+
+
 def is_up(url: str) -> bool:
     """Whether a GET is answered with 200."""
     try:
         return call("GET", url, timeout=5).status == 200
     except (OSError, http.client.HTTPException):
         return False
+
+
+def again(made: Callable[[], T], patience: float = 60) -> T:
+    """What a call gives, made again while it is turned away, for so many seconds at most."""
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            return made()
+        except CallFailed:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.5)
+
+
+def leave(
+    method: str,
+    url: str,
+    body: Any,
+    headers: Mapping[str, str],
+    *,
+    until: str = "",
+    after: float | None = None,
+) -> None:
+    """One request whose answer is read until a text has come; then the connection is closed.
+
+    With `after` it is closed after so many seconds, before there is any answer.
+    """
+    parts = urlsplit(url)
+    assert parts.hostname and parts.port
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
+    try:
+        path = parts._replace(scheme="", netloc="").geturl()
+        sent = {"accept": "application/json", "content-type": "application/json", **headers}
+        connection.request(method, path, json.dumps(body).encode(), sent)
+        if after is not None:
+            time.sleep(after)
+            return
+        answer, received = connection.getresponse(), b""
+        if answer.status != 200:
+            raise CallFailed(f"HTTP {answer.status}: {answer.read(2000)!r}")
+        while until.encode() not in received:
+            piece = answer.read1(65536)
+            assert piece, f"the answer ended before {until!r} came: {received!r:.500}"
+            received += piece
+    finally:
+        connection.close()

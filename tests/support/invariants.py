@@ -7,6 +7,9 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+from tests.support import model_calls
+from tests.support.openai_wire import Call
+from tests.support.secrets import leaks_of
 from tests.support.spans import SESSION, Span
 from tests.support.tree import label, render
 
@@ -17,24 +20,33 @@ def check(
     spans: Iterable[Span],
     *,
     session: str | None = None,
+    sub_sessions: Mapping[str, str] | None = None,
     traces: int | None = None,
     tolerance_ns: int = MILLISECOND,
     may_outlive_parent: Collection[str] = (),
     remote_parents: Collection[str] = (),
+    calls: Iterable[Call] | None = None,
+    secrets: Mapping[str, str] | None = None,
 ) -> None:
     """Assert that the spans are whole, well-formed traces; the message holds the tree.
 
     Every trace has one root and no orphan; every span has an id of its own, has ended, and lies
     within its parent's times; attributes are values a backend keeps; the AI spans of a trace are of
-    one session, and carry it if the topmost of them does.
+    one session, and carry it if the topmost of them does. With `calls`, each of them has one model
+    span, which tells what was said and what it cost (see `model_calls`); with `secrets`, none of
+    them is anywhere, in no form.
 
     Args:
         spans: what arrived, of one trace or of many; none at all is a failure.
         session: the only session that may occur; default: any, but one a trace.
+        sub_sessions: the session of each sub-flow that has one of its own, by the name of its flow;
+            then it is that of all below it, and of nothing else.
         traces: how many traces there must be.
         tolerance_ns: how far a child may stick out of its parent (clocks, Phoenix's microseconds).
         may_outlive_parent: names of spans which may end after their parent (background work).
         remote_parents: ids of parents that live in another process; their children count as roots.
+        calls: all that the server of the models was asked by what these spans tell of.
+        secrets: what must not be found, by what to call it.
     """
     everything = list(spans)
     by_trace: dict[str, list[Span]] = defaultdict(list)
@@ -51,7 +63,10 @@ def check(
         problems += _shape(trace, remote_parents)
         problems += _times(trace, tolerance_ns, may_outlive_parent)
         problems += _values(trace)
-        problems += _sessions(trace, session)
+        problems += _sessions(trace, session, sub_sessions or {})
+    if calls is not None:
+        problems += model_calls.problems(everything, calls)
+    problems += leaks_of(everything, secrets or {})
     if problems:
         tree = render(everything)
         raise AssertionError("\n".join(["", *(f"- {p}" for p in problems), "", tree]))
@@ -112,9 +127,16 @@ def _unfit(value: Any) -> str:
     return "" if isinstance(value, (str, bool, int, float)) else type(value).__name__
 
 
-def _sessions(trace: list[Span], session: str | None) -> Iterator[str]:
+def _sessions(
+    trace: list[Span], session: str | None, sub_sessions: Mapping[str, str]
+) -> Iterator[str]:
     by_id = {span.span_id: span for span in trace}
-    own = {span.session for span in trace if span.session}
+    inner = {span.span_id: sub for span in trace if (sub := _sub_flow(span, by_id, sub_sessions))}
+    for span in trace:
+        expected = sub_sessions.get(inner.get(span.span_id, ""))
+        if span.kind and expected is not None and span.session != expected:
+            yield f"{label(span)} is of session {span.session!r}, expected {expected!r}"
+    own = {span.session for span in trace if span.session and span.span_id not in inner}
     if session is not None and own - {session}:
         yield f"expected session {session!r} only, found {sorted(own)}"
     elif len(own) > 1:
@@ -122,6 +144,18 @@ def _sessions(trace: list[Span], session: str | None) -> Iterator[str]:
     for span in trace:
         if span.kind and SESSION not in span.attributes and _topmost(span, by_id).session:
             yield f"{label(span)} carries no {SESSION}"
+
+
+def _sub_flow(span: Span, by_id: Mapping[str, Span], named: Mapping[str, str]) -> str:
+    """The nearest flow, this one or one above it, that is among the named; "" if there is none."""
+    seen = set()
+    above: Span | None = span
+    while named and above and above.span_id not in seen:
+        if above.name in named and "langflow.flow.status" in above.attributes:
+            return above.name
+        seen.add(above.span_id)
+        above = by_id.get(above.parent_id)
+    return ""
 
 
 def _topmost(span: Span, by_id: Mapping[str, Span]) -> Span:

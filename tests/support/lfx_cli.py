@@ -33,6 +33,8 @@ class LfxServe(Server):
         super().__init__(timeout)
         self._flow, self._python = flow.absolute(), python
         self._env, self._prefix, self._key = dict(env or {}), list(prefix), uuid4().hex
+        self.headers: dict[str, str] = {}
+        """Sent with each call, as `traceparent`."""
 
     def run(self, text: str, session_id: str | None = None) -> str:
         """POST /flows/{id}/run."""
@@ -58,7 +60,7 @@ class LfxServe(Server):
         )
 
     def _post(self, action: str, text: str, session_id: str | None) -> Response:
-        headers = {"x-api-key": self._key}
+        headers = {"x-api-key": self._key, **self.headers}
         flow_id = call("GET", f"{self.endpoint}/flows", None, headers).json()[0]["id"]
         # lfx 0.2 knows no session here, and passes over the field.
         body = {"input_value": text, **({"session_id": session_id} if session_id else {})}

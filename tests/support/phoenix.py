@@ -6,13 +6,15 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from shutil import which
 from typing import Any
 from urllib.parse import urlencode
 
+from tests.support import loop_guard
 from tests.support.background import Server
 from tests.support.http import call
 from tests.support.process import OFFLINE, Process, clean_environment, free_port
@@ -73,6 +75,16 @@ class Phoenix(Server):
         """Where OTLP/gRPC goes."""
         return f"http://127.0.0.1:{self._grpc_port}"
 
+    @contextmanager
+    def disk_full(self) -> Iterator[None]:
+        """Let its database not take anything any more while this is open."""
+        assert self._process is not None
+        self._process.limit_files(0)
+        try:
+            yield
+        finally:
+            self._process.limit_files(-1)
+
     def projects(self) -> list[str]:
         """The names of all projects."""
         return list(self._project_ids())
@@ -89,7 +101,7 @@ class Phoenix(Server):
         self,
         project: str,
         wanted: int | Callable[[list[Span]], Any],
-        timeout: float = 30.0,
+        timeout: float = 90.0,
     ) -> list[Span]:
         """All spans of the project, as soon as there are so many, or the predicate holds."""
         deadline = time.monotonic() + timeout
@@ -118,7 +130,7 @@ class Phoenix(Server):
         }
         return Process(
             [self._python, "-m", "phoenix.server.main", "serve"],
-            clean_environment({**OFFLINE, **settings}),
+            {**clean_environment({**OFFLINE, **settings}), loop_guard.VARIABLE: ""},
             folder,
         )
 

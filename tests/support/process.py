@@ -6,6 +6,7 @@ the whole group when the pipe from the test process closes, however that process
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import socket
@@ -19,6 +20,8 @@ from contextlib import suppress
 from pathlib import Path
 
 _FOREIGN = ("OTEL_", "LANGFLOW_", "LFX_", "PHOENIX_", "LANGFUSE_", "LANGSMITH_", "LANGCHAIN_")
+# Else each process compiles our own modules anew.
+_SLOW = "PYTHONDONTWRITEBYTECODE"
 _DEAD_PROXY = "http://127.0.0.1:9"
 
 OFFLINE = {
@@ -31,14 +34,21 @@ OFFLINE = {
 """Environment that keeps a server from calling home: whatever leaves the machine is refused."""
 
 
+# Other ones in each process: test files run side by side.
+_PORTS = itertools.count(os.getpid() * 211)
+
+
 class NotUp(Exception):
     """A server did not come up; the message holds the tail of its log."""
 
 
 def clean_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """This process's environment without tracing and Langflow settings, but with `extra`."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)}
-    return {**kept, "PYTHONUNBUFFERED": "1", **extra}
+    from tests.support import loop_guard  # Not there where this file is the guard.
+
+    kept = {k: v for k, v in os.environ.items() if not k.startswith((*_FOREIGN, _SLOW))}
+    wanted = {**kept, "PYTHONUNBUFFERED": "1", **extra}
+    return {**wanted, **loop_guard.environment(wanted.get("PYTHONPATH"))}
 
 
 def first_on_path(python: str) -> dict[str, str]:
@@ -47,10 +57,17 @@ def first_on_path(python: str) -> dict[str, str]:
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A TCP port on 127.0.0.1 that nobody listens on now.
+
+    None that the system gives to whoever asks for any: a server that starts for seconds would
+    find another one there.
+    """
+    for number in _PORTS:
+        port = 20_000 + number % 12_000
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError
 
 
 def run(
@@ -127,6 +144,37 @@ class Process:
             return None
         finally:
             self.kill()
+
+    @property
+    def parents(self) -> dict[int, int]:
+        """The processes of the group, the guard among them, and the parent of each (on Linux)."""
+        found = {}
+        for entry in Path("/proc").glob("[0-9]*"):
+            pid = int(entry.name)
+            with suppress(ProcessLookupError, FileNotFoundError):
+                if os.getpgid(pid) == self._guard.pid:
+                    # The name before it, in brackets, may have anything in it.
+                    state = (entry / "stat").read_text().rpartition(")")[2].split()
+                    found[pid] = int(state[1])
+        return found
+
+    def freeze(self) -> None:
+        """SIGSTOP to the whole group, as a platform does that takes the processor away."""
+        os.killpg(self._guard.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT to the whole group."""
+        os.killpg(self._guard.pid, signal.SIGCONT)
+
+    def limit_files(self, most: int) -> None:
+        """Let no process of the group make a file longer than `most` bytes, from now on.
+
+        What it writes beyond that fails, as on a disk that is full. -1 takes the limit away.
+        """
+        import resource
+
+        for pid in self.parents:
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (most, -1))
 
     def kill(self) -> None:
         """SIGKILL to the whole group."""

@@ -7,15 +7,17 @@ record of every request, and that can misbehave (`faults`).
 from __future__ import annotations
 
 import gzip
+import math
 import socket
 import socketserver
 import struct
 import threading
 import time
 import zlib
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
@@ -30,7 +32,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
 )
 from typing_extensions import Self
 
-from tests.support.faults import Faults, Predicate, Reply
+from tests.support.faults import Cut, Faults, Predicate, Reply
 from tests.support.spans import Span, from_otlp
 from tests.support.tree import render
 
@@ -102,7 +104,7 @@ class Incoming:
             raise Refused(400, f"{type(error).__name__}: {error}") from None
 
 
-class Receiver:
+class Receiver(ABC):
     """A server on 127.0.0.1, listening from the first, answering while the context is open."""
 
     def __init__(self) -> None:
@@ -133,13 +135,13 @@ class Receiver:
         with self._changed:
             return list(self._rejected)
 
+    @abstractmethod
     def respond(self, request: Incoming) -> Reply:
         """Answer a request as it deserves; Refused where it breaks a rule."""
-        raise NotImplementedError
 
+    @abstractmethod
     def items(self, request: Incoming) -> list[Any]:
         """What the request holds, for faults that look at it; Refused where it is no good."""
-        raise NotImplementedError
 
     def clear(self) -> None:
         """Forget everything so far."""
@@ -483,16 +485,19 @@ class _Handler(BaseHTTPRequestHandler):
 
     def reply(self, reply: Reply, why: str = "") -> None:
         self.server.receiver.answered(self._attempt, reply, why)
-        headers = {
-            "content-type": reply.content_type,
-            "content-length": str(len(reply.body)),
-            **reply.headers,
-        }
+        framing = (
+            {"content-length": str(len(reply.body))}
+            if reply.stream is None
+            else {"transfer-encoding": "chunked"}
+        )
+        headers = {"content-type": reply.content_type, **framing, **reply.headers}
         if self.close_connection:
             headers["connection"] = "close"
         lines = [f"HTTP/1.1 {reply.status} {_phrase(reply.status)}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
         self._send("\r\n".join([*lines, "", ""]).encode() + reply.body)
+        if reply.stream is not None:
+            self._send_stream(reply.stream)
 
     def write(self, data: bytes) -> None:
         self.close_connection = True
@@ -501,6 +506,18 @@ class _Handler(BaseHTTPRequestHandler):
     def reset(self) -> None:
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+
+    def _send_stream(self, stream: Generator[bytes | float, None, None]) -> None:
+        with closing(stream):
+            try:
+                for part in stream:
+                    if isinstance(part, bytes):
+                        self._send(b"%x\r\n%b\r\n" % (len(part), part))
+                    else:
+                        self.wait(None if math.isinf(part) else part)
+                self._send(b"0\r\n\r\n")
+            except Cut:
+                self.reset()
 
     def _send(self, data: bytes) -> None:
         at_once = 0 if self.pace else len(data)

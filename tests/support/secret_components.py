@@ -57,6 +57,21 @@ class RelayComponent(Component):
         return Message(text=f"relayed {self.text}")
 
 
+class LinkComponent(Component):
+    """Puts its password into an address, which Langflow does not see through."""
+
+    display_name = "Link"
+    name = "Link"
+    inputs = [
+        MessageTextInput(name="text", display_name="Text"),
+        SecretStrInput(name="opener", display_name="Opener"),
+    ]
+    outputs = [Output(display_name="Text", name="linked", method="link")]
+
+    def link(self) -> Message:
+        return Message(text=f"{self.text}: db.example/find?of={quote(self.opener, safe='')}")
+
+
 class SignInComponent(Component):
     """Fails with an error, and a cause of it, that quote its password in three ways."""
 

@@ -10,6 +10,7 @@ from lfx.inputs import inputs
 
 from langflow_otel.demo.flows import Flow, FlowBuilder
 from tests.support import secret_components as own
+from tests.support.flows import single
 
 REFUSES_CREDENTIALS_IN_TEXT = hasattr(inputs, "_reject_secret_in_non_password_field")
 """From Langflow 1.10 on a credential is taken in no field but one for passwords."""
@@ -50,6 +51,11 @@ def api_request(name: str, url: str, headers: Mapping[str, str], curl: str = "")
     )
     flow.connect(request, "data", answered, "input_value")
     return flow.build()
+
+
+def link(opener: str) -> Flow:
+    """Chat Input -> Link, which quotes its password in an address -> Chat Output."""
+    return single("Link", own.LinkComponent, "linked", opener=opener)
 
 
 def sign_in(name: str, opener: str) -> Flow:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
+import signal
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from tests.support.background import Server
-from tests.support.http import CallFailed, Response, call
+from tests.support.http import CallFailed, Response, call, leave, multipart
 from tests.support.process import OFFLINE, Process, clean_environment, first_on_path
 
 Delivery = Literal["direct", "streaming", "polling"]
@@ -37,11 +40,17 @@ class LangflowServer(Server):
         prefix: Sequence[str] = (),
         python: str = sys.executable,
         timeout: float = 150.0,
+        workers: int = 1,
     ) -> None:
         super().__init__(timeout)
+        self._workers = workers
         self._env, self._prefix, self._python = dict(env or {}), list(prefix), python
         self._names: dict[str, str] = {}
         self._key = ""
+        self.headers: dict[str, str] = {}
+        """Sent with each call, as `traceparent`."""
+        self.mcp_meta: dict[str, str] = {}
+        """Sent as `_meta` with each call of a tool over MCP."""
 
     def start(self) -> None:
         super().start()
@@ -49,9 +58,25 @@ class LangflowServer(Server):
         self._key = self._call("POST", "/api/v1/api_key/", {"name": "tests"}).json()["api_key"]
 
     @property
+    def api_key(self) -> str:
+        """What goes into the header x-api-key."""
+        return self._key
+
+    @property
     def version(self) -> str:
         """The version of langflow-base."""
         return str(self._call("GET", "/api/v1/version").json()["version"])
+
+    def recycle(self) -> None:
+        """Let gunicorn put new workers in the place of those there are, which end as they should.
+
+        Their parent is the one that has most of the server's processes for children, and the
+        youngest of several.
+        """
+        assert self._process is not None
+        parents = self._process.parents
+        children = Counter(parents.values())
+        os.kill(max(parents, key=lambda pid: (children[pid], pid)), signal.SIGHUP)
 
     def upload(self, flow: Mapping[str, Any]) -> str:
         """Store a flow (as `Graph.dump(name=…)` gives it) and return its id.
@@ -68,6 +93,25 @@ class LangflowServer(Server):
         self._call("POST", "/api/v1/variables/", variable).checked()
         return name
 
+    def add_file(self, name: str, content: bytes) -> str:
+        """Store a file; the path by which a component finds it."""
+        body, headers = multipart("file", name, content)
+        return str(self._call("POST", "/api/v2/files", body, headers).json()["path"])
+
+    def add_knowledge(self, name: str, text: str, provider: str, model: str) -> str:
+        """Make a knowledge base that holds one text, embedded by that model; its name again."""
+        path = "/api/v1/knowledge_bases"
+        made = {"name": name, "embedding_provider": provider, "embedding_model": model}
+        self._call("POST", path, made).checked()
+        body, headers = multipart("files", "text.txt", text.encode())
+        self._call("POST", f"{path}/{name}/ingest", body, headers).checked()
+        deadline = time.monotonic() + 60
+        while (state := self._call("GET", f"{path}/{name}").json())["status"] != "ready":
+            if state["status"] == "failed" or time.monotonic() > deadline:
+                raise CallFailed(json.dumps(state))
+            time.sleep(0.2)
+        return name
+
     def run(self, flow_id: str, text: str, session_id: str | None = None) -> str:
         """POST /api/v1/run."""
         return _run_answer(
@@ -81,6 +125,25 @@ class LangflowServer(Server):
             if event["event"] == "end":
                 return _run_answer(event["data"]["result"])
         raise CallFailed("the stream had no end")
+
+    def leave_stream(self, flow_id: str, text: str, until: str) -> None:
+        """POST /api/v1/run?stream=true, and be gone as soon as `until` has come."""
+        path = f"{self.endpoint}/api/v1/run/{flow_id}?stream=true"
+        leave("POST", path, _chat(text, None), {"x-api-key": self._key}, until=until)
+
+    def hang_up(self, flow_id: str, text: str, after: float) -> None:
+        """POST /api/v1/run, and be gone without an answer after so many seconds."""
+        path = f"{self.endpoint}/api/v1/run/{flow_id}"
+        leave("POST", path, _chat(text, None), {"x-api-key": self._key}, after=after)
+
+    def leave_build(self, flow_id: str, text: str, event_delivery: Delivery, until: str) -> None:
+        """Build, and be gone from its events as soon as `until` has come in them."""
+        method, body = "POST", _inputs(text, None)
+        path = f"/api/v1/build/{flow_id}/flow?event_delivery=direct"
+        if event_delivery != "direct":
+            job = self.start_build(flow_id, text, event_delivery)
+            method, path = "GET", f"/api/v1/build/{job}/events?event_delivery={event_delivery}"
+        leave(method, self.endpoint + path, body, {"x-api-key": self._key}, until=until)
 
     def build(
         self,
@@ -188,6 +251,31 @@ class LangflowServer(Server):
             raise CallFailed(json.dumps(run_state)[:2000])
         return str(run_state["output"]["text"])
 
+    def start_workflow(self, flow_id: str, text: str, session_id: str) -> str:
+        """POST /api/v2/workflows in the background; the job's id."""
+        body = {"flow_id": flow_id, "input_value": text, "mode": "background"}
+        answer = self._call("POST", "/api/v2/workflows", {**body, "session_id": session_id})
+        return str(answer.json()["job_id"])
+
+    def pending(self, flow_id: str, timeout: float = 60) -> dict[str, Any]:
+        """GET /api/v2/workflows/pending, until a run of the flow waits for a human: its request."""
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            asked = self._call("GET", f"/api/v2/workflows/pending?flow_id={flow_id}").json()
+            if asked:
+                return dict(asked[0])
+            time.sleep(0.2)
+        raise CallFailed("no run of it waits for a human")
+
+    def resume_workflow(self, job_id: str, request_id: str, action: str) -> None:
+        """POST /api/v2/workflows/{job}/resume with a human's decision."""
+        body = {"request_id": request_id, "decision": {"action_id": action}}
+        self._call("POST", f"/api/v2/workflows/{job_id}/resume", body).checked()
+
+    def stop_workflow(self, job_id: str) -> None:
+        """POST /api/v2/workflows/stop."""
+        self._call("POST", "/api/v2/workflows/stop", {"job_id": job_id}).checked()
+
     def _launch(self, folder: Path) -> Process:
         settings = {
             "LANGFLOW_CONFIG_DIR": str(folder),
@@ -203,22 +291,29 @@ class LangflowServer(Server):
         # An old langflow-base (0.7) has no script of the name `langflow`.
         whole = (Path(self._python).parent / "langflow").exists()
         command = "langflow" if whole else "langflow-base"
-        options = ["--host", "127.0.0.1", "--port", str(self._port), "--workers", "1"]
+        options = ["--host", "127.0.0.1", "--port", str(self._port)]
+        options += ["--workers", str(self._workers)]
         return Process(
             [*self._prefix, command, "run", *options, "--backend-only"],
             clean_environment({**OFFLINE, **first_on_path(self._python), **settings, **self._env}),
             folder,
         )
 
-    def _call(self, method: str, path: str, body: Any = None) -> Response:
-        headers = {"x-api-key": self._key} if self._key else {}
-        return call(method, self.endpoint + path, body, headers)
+    def _call(
+        self, method: str, path: str, body: Any = None, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        sent = {**self._login(), **self.headers, **(headers or {})}
+        return call(method, self.endpoint + path, body, sent)
+
+    def _login(self) -> dict[str, str]:
+        return {"x-api-key": self._key} if self._key else {}
 
     async def _mcp(self, flow_name: str, arguments: dict[str, Any]) -> str:
         from mcp import ClientSession
         from mcp.client.streamable_http import streamablehttp_client
 
-        url, headers = f"{self.endpoint}/api/v1/mcp/streamable", {"x-api-key": self._key}
+        url = f"{self.endpoint}/api/v1/mcp/streamable"
+        headers = {**self._login(), **self.headers}
         async with (
             streamablehttp_client(url, headers=headers) as (reader, writer, _),
             ClientSession(reader, writer) as session,
@@ -228,7 +323,8 @@ class LangflowServer(Server):
             tool = next((t for t in tools if _slug(t) == _slug(flow_name)), None)
             if tool is None:
                 raise CallFailed(f"no tool for {flow_name!r} among {tools}")
-            result = await session.call_tool(tool, arguments)
+            meta = {"meta": self.mcp_meta} if self.mcp_meta else {}
+            result = await session.call_tool(tool, arguments, **meta)
         text = "".join(getattr(part, "text", "") for part in result.content)
         if result.isError:
             raise CallFailed(text)

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from tests.support.spans import Span
 
-_STATUSES = ("langflow.flow.status", "langflow.component.status")
+_STATUSES = ("langflow.flow.status", "langflow.component.status", "langflow.status")
 
 
 def render(spans: Iterable[Span], *, overlap: bool = False) -> str:
@@ -59,6 +60,29 @@ def render(spans: Iterable[Span], *, overlap: bool = False) -> str:
     for span in everything:
         lines.extend(draw(span, 0, "(cycle) "))
     return "\n".join(lines)
+
+
+Row = tuple[str, str, str]
+Nested = tuple[str, list[Any]]
+
+
+def rows_of(spans: Iterable[Span]) -> list[Row]:
+    """The spans as rows of an id, a parent's id and a name, as every backend has them."""
+    return [(span.span_id, span.parent_id, span.name) for span in spans]
+
+
+def nested(rows: Iterable[Row]) -> list[Nested]:
+    """Names and what is below them, in the order of the names: what is the same everywhere."""
+    children: dict[str, list[Row]] = defaultdict(list)
+    listed = list(rows)
+    ids = {row[0] for row in listed}
+    for row in listed:
+        children[row[1] if row[1] in ids else ""].append(row)
+
+    def below(parent: str) -> list[Nested]:
+        return sorted((name, below(id_)) for id_, _, name in children[parent])
+
+    return below("")
 
 
 def label(span: Span) -> str:

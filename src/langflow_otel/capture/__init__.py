@@ -1,12 +1,7 @@
 """Any Python value to bounded, masked text. Never raises, never consumes, never computes."""
 
 from langflow_otel.capture.captured import Capture, Captured, label
-from langflow_otel.capture.content import (
-    ALL_CONTENT,
-    NO_CONTENT,
-    Content,
-    HiddenComponents,
-)
+from langflow_otel.capture.content import ALL_CONTENT, NO_CONTENT, Content
 from langflow_otel.capture.names import SecretNames
 from langflow_otel.capture.secrets import RunSecrets, known_secrets, secrets_of
 from langflow_otel.capture.shapes import MASK
@@ -19,7 +14,6 @@ __all__ = [
     "Capture",
     "Captured",
     "Content",
-    "HiddenComponents",
     "RunSecrets",
     "SecretNames",
     "is_secret",

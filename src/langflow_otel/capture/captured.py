@@ -19,6 +19,8 @@ _OPTIONS = orjson.OPT_NON_STR_KEYS
 
 def label(text: str, limit: int = 256) -> str:
     """Return a name or an id as any backend takes it: no lone surrogates, `limit` characters."""
+    if type(text) is str and len(text) <= limit and text.isascii():
+        return text
     shown = clean(text[: limit + 1])
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
@@ -63,7 +65,7 @@ class Capture:
     ) -> None:
         """See the class."""
         self.max_bytes = max_bytes
-        self._vectors = vectors
+        self.vectors = vectors
         self.masker = Masker(names or SecretNames(), secrets)
 
     @property
@@ -140,7 +142,7 @@ class Capture:
             return self._masked(value, budget, checked=True)
 
     def _masked(self, value: Any, budget: int, *, checked: bool) -> tuple[bytes, bool]:
-        snapshot = Snapshot(budget, self.masker, vectors=self._vectors, checked=checked)
+        snapshot = Snapshot(budget, self.masker, vectors=self.vectors, checked=checked)
         taken = snapshot.take(value)
         if snapshot.suspects():
             taken = self.masker.tree(taken)
@@ -156,5 +158,5 @@ class Capture:
 
     def _with(self, max_bytes: int, secrets: RunSecrets) -> "Capture":
         return Capture(
-            max_bytes=max_bytes, names=self.masker.names, vectors=self._vectors, secrets=secrets
+            max_bytes=max_bytes, names=self.masker.names, vectors=self.vectors, secrets=secrets
         )

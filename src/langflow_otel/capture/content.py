@@ -1,8 +1,6 @@
-"""Which kinds of content are captured, and of which components none is."""
+"""Which kinds of content are captured."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 
 @dataclass(frozen=True)
@@ -16,6 +14,7 @@ class Content:
         exceptions: What an error says, and where it was raised.
         documents: What a retriever finds.
         tools: The schema of a tool's arguments.
+        embedded: The texts that are embedded.
     """
 
     inputs: bool = True
@@ -24,6 +23,7 @@ class Content:
     exceptions: bool = True
     documents: bool = True
     tools: bool = True
+    embedded: bool = True
 
     def __bool__(self) -> bool:
         """Tell whether there is any."""
@@ -32,29 +32,11 @@ class Content:
 
 ALL_CONTENT = Content()
 NO_CONTENT = Content(
-    inputs=False, outputs=False, logs=False, exceptions=False, documents=False, tools=False
+    inputs=False,
+    outputs=False,
+    logs=False,
+    exceptions=False,
+    documents=False,
+    tools=False,
+    embedded=False,
 )
-
-
-class HiddenComponents:
-    """The components whose content is never captured, by type or id.
-
-    Args:
-        patterns: Types (`APIRequest`) and ids (`APIRequest-a1B2c`), as `fnmatch` patterns.
-    """
-
-    def __init__(self, patterns: Iterable[str] = ()) -> None:
-        """See the class."""
-        self._patterns = tuple(patterns)
-
-    def __bool__(self) -> bool:
-        """Tell whether any is named."""
-        return bool(self._patterns)
-
-    def hide(self, kind: str, component_id: str) -> bool:
-        """Tell whether the component of the type `kind` and the id `component_id` is one."""
-        return any(
-            fnmatchcase(name, pattern)
-            for pattern in self._patterns
-            for name in (kind, component_id)
-        )

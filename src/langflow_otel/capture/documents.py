@@ -50,6 +50,9 @@ def _document(row: Any) -> Document | None:
     fields = row if type(row) is dict else reader(type(row))(row)
     if type(fields) is not dict:
         return None
+    if "text_key" in fields and type(fields.get("data")) is dict:
+        # Langflow's Data, as a tool hands it on.
+        fields = fields["data"]
     rest = dict(fields)
     nested = rest.pop("metadata", None)
     rest = {**(nested if type(nested) is dict else {}), **rest}

@@ -8,15 +8,15 @@ import dataclasses
 import datetime
 import decimal
 import enum
-import functools
 import inspect
 import io
 import pathlib
 import uuid
 from collections.abc import AsyncIterable, Callable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from langflow_otel.capture.blobs import note_of_bytes
+from langflow_otel.capture.classes import langflow_names, per_class, qualified_names
 from langflow_otel.capture.shapes import MASK
 
 _MESSAGE_FIELDS = ("sender", "sender_name", "session_id", "files")
@@ -24,6 +24,8 @@ _HEAD_ROWS = 20
 _MAX_COLUMNS = 100
 _MAX_HEADING = 1000
 _MAX_NUMBERS = 4096
+_STREAMS = (Iterator, AsyncIterable, io.IOBase)
+_NO_STREAMS = frozenset({str, dict, list, tuple, int, float, bool, type(None)})
 SHORTEST_VECTOR = 128
 
 Reader = Callable[[Any], Any]
@@ -44,35 +46,22 @@ class Vector(NamedTuple):
     numbers: Callable[[], Any]
 
 
-R = TypeVar("R")
-
-
-def _per_class(function: Callable[[type], R]) -> Callable[[type], R]:
-    """Remember what `function` says of each class; of so many, because flows make new ones."""
-    return functools.lru_cache(maxsize=512)(function)
-
-
-@_per_class
-def class_names(cls: type) -> frozenset[str]:
-    """Return the names of `cls` and its bases."""
-    return frozenset(base.__name__ for base in cls.__mro__)
-
-
-@_per_class
-def _qualified_names(cls: type) -> frozenset[str]:
-    return frozenset(
-        f"{str(base.__module__).partition('.')[0]}.{base.__name__}" for base in cls.__mro__
-    )
-
-
 def is_secret(value: Any) -> bool:
     """Tell whether `value` is a pydantic SecretStr or the like."""
-    return hasattr(type(value), "get_secret_value")
+    return _is_secret_type(type(value))
+
+
+@per_class
+def _is_secret_type(cls: type) -> bool:
+    # Of pydantic's classes this takes longer than all else that is asked of a value.
+    return hasattr(cls, "get_secret_value")
 
 
 def is_stream(value: Any) -> bool:
     """Tell whether reading `value` would consume it."""
-    return isinstance(value, Iterator | AsyncIterable | io.IOBase) or inspect.isawaitable(value)
+    if type(value) in _NO_STREAMS:
+        return False
+    return isinstance(value, _STREAMS) or inspect.isawaitable(value)
 
 
 def message_text(value: Any) -> str | None:
@@ -91,12 +80,12 @@ def carries_stream(value: Any) -> bool:
     return is_stream(value) or (_is_message(value) and is_stream(_text_of(value)))
 
 
-@_per_class
+@per_class
 def reader(cls: type) -> Reader:
     """Return the function that turns an instance of `cls` into a plain value."""
     for known, readers in (
-        (_langflow_names(cls), _LANGFLOW_READERS),
-        (_qualified_names(cls), _LIBRARY_READERS),
+        (langflow_names(cls), _LANGFLOW_READERS),
+        (qualified_names(cls), _LIBRARY_READERS),
     ):
         for name, read in readers.items():
             if name in known:
@@ -113,16 +102,8 @@ def reader(cls: type) -> Reader:
     return _note
 
 
-@_per_class
-def _langflow_names(cls: type) -> frozenset[str]:
-    homes = {"lfx", "langflow"}
-    return frozenset(
-        base.__name__ for base in cls.__mro__ if str(base.__module__).partition(".")[0] in homes
-    )
-
-
 def _is_message(value: Any) -> bool:
-    return "Message" in _langflow_names(type(value))
+    return "Message" in langflow_names(type(value))
 
 
 def _text_of(message: Any) -> Any:
@@ -158,7 +139,7 @@ def _public_fields(value: Any) -> Any:
     return {name: item for name, item in {**fields, **extra}.items() if name[:1] != "_"}
 
 
-@_per_class
+@per_class
 def _slots(cls: type) -> dict[str, Any]:
     return {
         name: slot

@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Collection, Mapping
 from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +16,8 @@ from langflow_otel.destinations import LANGFLOW_OTLP, OTLP, destinations_of
 from langflow_otel.settings import disabled_instrumentations
 
 _LAUNCHER = "opentelemetry-instrument"
+#: Metrics at the port of Langflow's own Prometheus endpoint, with Langflow's own.
+_PROMETHEUS = "langflow_prometheus"
 
 
 def run(
@@ -69,7 +72,7 @@ def launch_environment(
     disabled = disabled_instrumentations(environ)
     unwanted = set(installed) - set(wanted) - {"langflow"}
     chosen = {
-        "OTEL_METRICS_EXPORTER": "none",
+        "OTEL_METRICS_EXPORTER": _metrics_exporter(environ),
         "OTEL_LOGS_EXPORTER": "none",
         # LangChain's is among the unwanted, because Traceloop's has the same name and would make
         # each model span twice; so ours turns OpenInference's on.
@@ -80,25 +83,39 @@ def launch_environment(
     if not environ.get("OTEL_ATTRIBUTE_COUNT_LIMIT", "").strip():
         # A chat's messages are attributes each; of more than 128 the SDK drops the first.
         chosen["OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT"] = "10000"
-    if not environ.get("OTEL_TRACES_EXPORTER", "").strip():
-        found = [LANGFLOW_OTLP if name == OTLP else name for name in destinations_of(environ)]
-        chosen["OTEL_TRACES_EXPORTER"] = ",".join(found) or "none"
-        if LANGFLOW_OTLP in found:
-            # Or else OpenTelemetry's distro sets gRPC.
-            chosen["OTEL_EXPORTER_OTLP_PROTOCOL"] = "http/protobuf"
+    named = destinations_of(environ)
+    if {OTLP, LANGFLOW_OTLP} & set(named):
+        # Or else OpenTelemetry's distro sets gRPC.
+        chosen["OTEL_EXPORTER_OTLP_PROTOCOL"] = "http/protobuf"
+    if "service.name=" not in environ.get("OTEL_RESOURCE_ATTRIBUTES", "").replace(" ", ""):
+        chosen["OTEL_SERVICE_NAME"] = "langflow"
     set_by_user = {name: value for name, value in environ.items() if value.strip()}
     return {
         **environ,
         **chosen,
         **set_by_user,
+        # Its queues have no bound of bytes and no account, and at the end one waits for the other;
+        # so what is sent is sent from here.
+        "OTEL_TRACES_EXPORTER": "none",
+        env.LANGFLOW_OTEL_DESTINATIONS: ",".join(named) or "none",
         "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ",".join(sorted(disabled | unwanted)),
     }
 
 
+def _metrics_exporter(environ: Mapping[str, str]) -> str:
+    """Return the exporter for metrics where the user names none.
+
+    Langflow adds no reader to a meter provider that it finds, and so would show nothing where it
+    is asked to show its metrics.
+    """
+    asked = environ.get("LANGFLOW_PROMETHEUS_ENABLED", "").strip().lower() in {"true", "1"}
+    return _PROMETHEUS if asked and find_spec("opentelemetry.exporter.prometheus") else "none"
+
+
 def _check_exporters(environment: dict[str, str]) -> None:
-    """Take out exporters that are not there: OpenTelemetry would give up on all of them."""
+    """Say which destinations are not there, or that there is none."""
     known = {*entry_points(group="opentelemetry_traces_exporter").names, OTLP, "none"}
-    named = [name.strip() for name in environment["OTEL_TRACES_EXPORTER"].split(",")]
+    named = environment[env.LANGFLOW_OTEL_DESTINATIONS].split(",")
     unknown = [name for name in named if name not in known]
     if unknown:
         _say(
@@ -106,7 +123,7 @@ def _check_exporters(environment: dict[str, str]) -> None:
             f"{', '.join(sorted(known))}); nothing is sent there"
         )
         left = [name for name in named if name in known]
-        environment["OTEL_TRACES_EXPORTER"] = ",".join(left) or "none"
+        environment[env.LANGFLOW_OTEL_DESTINATIONS] = ",".join(left) or "none"
     elif named == ["none"] and not os.environ.get("OTEL_TRACES_EXPORTER", "").strip():
         _say(
             "no destination is set, so no trace is sent; set "

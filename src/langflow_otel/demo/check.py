@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from langflow_otel import attributes as names
+from langflow_otel import names
 from langflow_otel.demo.runs import Outcome
 from langflow_otel.demo.spans import DemoSpan
 

@@ -221,9 +221,17 @@ def failing_flow() -> Flow:
     return flow.build()
 
 
-def add_agent(flow: FlowBuilder, model: str, tools: list[str]) -> str:
+def add_agent(
+    flow: FlowBuilder,
+    model: str,
+    tools: list[str],
+    *,
+    component: type[Component] = AgentComponent,
+    id_: str | None = None,
+    **values: Any,
+) -> str:
     """Add Langflow's Agent, wired to a model's `model_output` and to components in tool mode."""
-    agent = flow.add(AgentComponent, system_prompt="Use the tools to answer.")
+    agent = flow.add(component, id_=id_, system_prompt="Use the tools to answer.", **values)
     for switch in ("add_current_date_tool", "add_calculator_tool", "verbose"):
         flow.node(agent)["template"].get(switch, {})["value"] = False
     flow.connect(model, "model_output", agent, AGENT_MODEL_INPUT)

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, Ta
 from rich.text import Text
 from rich.tree import Tree
 
-from langflow_otel import attributes as names
+from langflow_otel import names
 from langflow_otel.demo.spans import DemoSpan
 
 _STYLES = {

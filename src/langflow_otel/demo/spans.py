@@ -7,7 +7,7 @@ from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
-from langflow_otel import attributes as names
+from langflow_otel import names
 from langflow_otel.export.destination import reroot
 
 ERROR = "ERROR"

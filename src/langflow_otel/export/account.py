@@ -5,7 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from langflow_otel.guard import logger
 
@@ -34,7 +34,7 @@ class Statistics:
             to the exporter).
         exported: Spans that the backend took. (That it took them is all that it says.)
         refused: Spans not let into the queue, by reason: `queue_full`, `queue_bytes`, `shutdown`.
-        dropped: Spans let in and not taken by the backend, by reason: `timeout`, `circuit_open`,
+        dropped: Spans let in and not taken by the backend, by reason: `timeout`,
             `unauthorized`, `invalid`, `too_large`, `failed`, `rejected`, `untranslatable`,
             `shutdown`.
         without_content: Spans that lost their content to make room; they were sent.
@@ -43,6 +43,10 @@ class Statistics:
         queue_items: Spans in the queue or on their way.
         queue_bytes: About how many bytes they take.
         export_seconds: The time that exports took, added up.
+        in_flight: Spans among those in the queue that are being sent.
+        queue_capacity: The most spans that may be in the queue; 0 where the SDK has made it.
+        queue_bytes_capacity: The most bytes.
+        circuit: `closed`, `open` (nothing is tried for a while) or `half_open`.
     """
 
     accepted: int = 0
@@ -55,6 +59,10 @@ class Statistics:
     queue_items: int = 0
     queue_bytes: int = 0
     export_seconds: float = 0.0
+    in_flight: int = 0
+    queue_capacity: int = 0
+    queue_bytes_capacity: int = 0
+    circuit: str = "closed"
 
     @property
     def lost(self) -> int:
@@ -109,6 +117,12 @@ class Account:
                 self._numbers["queue_items"] -= items
                 self._numbers["queue_bytes"] -= size
 
+    def passed(self) -> tuple[int, int]:
+        """Return how many spans have been let into the queue, and how many have left it."""
+        with self._lock:
+            accepted = self._numbers["accepted"]
+            return accepted, accepted - self._numbers["queue_items"]
+
     def refuse(self, reason: str) -> None:
         """Note a span that was not let into the queue."""
         with self._lock:
@@ -138,11 +152,12 @@ class Account:
     def statistics(self) -> Statistics:
         """Return the numbers as they are now."""
         with self._lock:
+            numbers: dict[str, Any] = dict(self._numbers)
             return Statistics(
                 refused=dict(self._refused),
                 dropped=dict(self._dropped),
                 export_seconds=self._seconds,
-                **self._numbers,
+                **numbers,
             )
 
     def abandon(self) -> None:

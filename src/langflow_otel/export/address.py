@@ -8,6 +8,8 @@ from langflow_otel.guard import warn_once
 
 _SCHEMES = frozenset({"http", "https"})
 _GRPC_PORT = 4317
+# `http:/host` would be taken for the host `http`.
+_ONE_SLASH = re.compile(r"https?:(?!//|\d)", re.IGNORECASE)
 
 
 def usable_address(variable: str, value: str, path: str) -> str | None:
@@ -23,7 +25,7 @@ def usable_address(variable: str, value: str, path: str) -> str | None:
         path: The path that traces are posted to, as `/v1/traces`.
     """
     value = value.strip()
-    if "://" not in value:
+    if "://" not in value and not _ONE_SLASH.match(value):
         value = f"{_scheme_of(value)}://{value}"
     parts = _parts(value)
     if parts is None:

@@ -9,16 +9,16 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, Status, StatusCode
 
-from langflow_otel import attributes as names
+from langflow_otel import names
 from langflow_otel.capture.blobs import LONG, note_of_bytes, without_data_urls
 from langflow_otel.capture.content import ALL_CONTENT, NO_CONTENT, Content
 from langflow_otel.capture.masker import Masker
 from langflow_otel.capture.names import SecretNames
 from langflow_otel.capture.secrets import known_secrets
 from langflow_otel.capture.shapes import MASK
-from langflow_otel.enrich import SCOPE, is_ai_span, restored
 from langflow_otel.export.mask import GuardedMask
 from langflow_otel.export.translate import clone
+from langflow_otel.selection import carried, is_ai_span, is_ours, restored
 from langflow_otel.settings import Mask, Settings
 
 Attributes = Mapping[str, Any]
@@ -115,13 +115,12 @@ class ContentPolicy:
     def _view(self, span: ReadableSpan, content: Content) -> "_View":
         context = span.get_span_context()
         secrets = known_secrets(context.trace_id) if context is not None else None
-        scope = span.instrumentation_scope
         return _View(
             content=content,
             masker=Masker(self._names, secrets),
             mask=self._mask,
             ai=is_ai_span(span),
-            ours=scope is not None and scope.name == SCOPE,
+            ours=is_ours(span),
         )
 
 
@@ -225,7 +224,7 @@ def shed(span: ReadableSpan) -> ReadableSpan:
     status = span.status
     if status.description:
         status = Status(status.status_code, str(attributes.get(names.ERROR_TYPE, "error")))
-    return clone(
+    bare = clone(
         span,
         attributes={
             **without_content(attributes, NO_CONTENT, ai=ai),
@@ -238,6 +237,7 @@ def shed(span: ReadableSpan) -> ReadableSpan:
         ],
         status=status,
     )
+    return carried(span, bare)
 
 
 @lru_cache(maxsize=64)

@@ -5,7 +5,8 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -14,14 +15,16 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import Link, SpanContext
 
-from langflow_otel import attributes as names
-from langflow_otel.enrich import is_ai_span, restored
-from langflow_otel.export.account import Account
+from langflow_otel import names, run_metrics
+from langflow_otel.export.account import Account, Room, Statistics
 from langflow_otel.export.content import ContentPolicy
+from langflow_otel.export.dialect.openinference import openinference_attributes
+from langflow_otel.export.process import OwnProcess
 from langflow_otel.export.resilient import ResilientSender
 from langflow_otel.export.sending import Sender
 from langflow_otel.export.translate import clone
 from langflow_otel.guard import safely
+from langflow_otel.selection import is_ai_span, is_foreign, is_repeated, restored
 from langflow_otel.settings import Settings
 
 
@@ -47,6 +50,8 @@ class DestinationSpanExporter(SpanExporter):
 
     #: Prefixes of those internal attributes that `translate` is given.
     keeps: ClassVar[tuple[str, ...]] = ()
+    #: Whether it is given the metadata of the run apart from that of a call.
+    separates_metadata: ClassVar[bool] = False
 
     _made: ClassVar["weakref.WeakSet[DestinationSpanExporter]"] = weakref.WeakSet()
 
@@ -65,13 +70,14 @@ class DestinationSpanExporter(SpanExporter):
         """See the class."""
         self.name = name
         self.account = Account(name)
-        #: Whether a gate before this notes what is accepted.
-        self.gated = False
+        #: The room that a gate before this has, which notes what is accepted.
+        self.room: Room | None = None
         if content is None:
             content = settings.sends_content(name, by_default=ai_only)
         self.sends_content = content
         self._ai_only = ai_only
         self._content = ContentPolicy.of(settings, content=content)
+        self._own = OwnProcess()
         self._resilient = ResilientSender(
             sender,
             self.account,
@@ -110,15 +116,26 @@ class DestinationSpanExporter(SpanExporter):
         with self._lock:
             started = time.monotonic()
             selected = [span for span in spans if self.selects(span)]
-            if not self.gated:
+            if self.room is None:
                 self.account.add("accepted", len(selected))
+            self.account.add("in_flight", len(selected))
             self._content.begin_batch()
             items = [item for span in selected if (item := self._item(span)) is not None]
             taken = not items or bool(safely(self._resilient.deliver, items))
-            self.account.took(time.monotonic() - started)
+            whole = taken and len(items) == len(selected)
+            self.account.add("in_flight", -len(selected))
+            seconds = time.monotonic() - started
+            self.account.took(seconds)
+            safely(partial(run_metrics.record_export, self.name, seconds, whole=whole))
             self.account.tell()
-        whole = taken and len(items) == len(selected)
         return SpanExportResult.SUCCESS if whole else SpanExportResult.FAILURE
+
+    def statistics(self) -> Statistics:
+        """Return what became of the spans so far."""
+        told = replace(self.account.statistics(), circuit=self.circuit)
+        if self.room is None:
+            return told
+        return replace(told, queue_capacity=self.room.items, queue_bytes_capacity=self.room.bytes)
 
     def hurry(self, seconds: float) -> None:
         """Give up after `seconds` what is not sent by then: the process is about to end."""
@@ -166,6 +183,11 @@ class DestinationSpanExporter(SpanExporter):
     def _translated(self, span: ReadableSpan) -> Any:
         span = restored(span)
         shown = self._content.shown(span)
+        attributes: Mapping[str, Any] = shown.attributes
+        if self._ai_only and is_foreign(span):
+            attributes = openinference_attributes(attributes)
+        elif is_repeated(span):
+            attributes = {**_uncounted(attributes), names.MODEL_REPEATED: True}
         internal = span.attributes or {}
         kept = {n: v for n, v in internal.items() if self.keeps and n.startswith(self.keeps)}
         mark = internal.get(names.EXPORT_PARENT)
@@ -179,13 +201,23 @@ class DestinationSpanExporter(SpanExporter):
                 span,
                 name=shown.name,
                 parent=parent,
-                resource=self.resource(self._content.resource(span.resource)),
-                attributes={**shown.attributes, **kept},
+                resource=self.resource(self._own.resource(self._content.resource(span.resource))),
+                attributes={**self._sent(attributes), **kept},
                 events=shown.events,
                 links=links,
                 status=shown.status,
             )
         )
+
+    def _sent(self, attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+        if self.separates_metadata or names.RUN_METADATA not in attributes:
+            return attributes
+        return {name: value for name, value in attributes.items() if name != names.RUN_METADATA}
+
+
+def _uncounted(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `attributes` without tokens and costs: those of a call stand on one span only."""
+    return {n: v for n, v in attributes.items() if not n.startswith(names.COUNTED_PREFIXES)}
 
 
 def reroot(span: ReadableSpan, mark: Any) -> SpanContext | None:

@@ -1,13 +1,15 @@
 """The span processor that hands each span to every destination, none of which waits for another."""
 
 import os
-import time
+import threading
 import weakref
 from collections.abc import Mapping
+from concurrent.futures import Future, wait
 
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
+from langflow_otel.collected import end_all
 from langflow_otel.export.gate import Gate
 from langflow_otel.export.size import size_of
 from langflow_otel.guard import safely
@@ -32,6 +34,8 @@ class FanOutSpanProcessor(SpanProcessor):
         self.exporters = {name: gate.exporter for name, gate in gates.items()}
         self._shutdown_timeout = shutdown_timeout
         self._closed = False
+        #: The thread that has the gates flushed by themselves, and then asks the provider.
+        self.flushed_apart_in: int | None = None
         _processors.add(self)
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
@@ -47,25 +51,42 @@ class FanOutSpanProcessor(SpanProcessor):
         What a destination did not take is in its account: a dead one does not fail the flush of
         the others.
         """
-        if self._closed:
+        if self.flushed_apart_in == threading.get_ident():
             return True
-        until = time.monotonic() + timeout_millis / 1000
-        flushes = [gate.flush() for gate in self.gates]
-        # Each is asked, also after one that was not done: it may have been in the meantime.
-        done = [flush.wait(max(0.0, until - time.monotonic())) for flush in flushes]
-        return all(done)
+        flushes = self.begin_flush()
+        return not wait(flushes, timeout_millis / 1000).not_done
+
+    def begin_flush(self, *, patient: bool = True) -> "list[Future[None]]":
+        """Begin to send what is in all queues; return what is done when that was done.
+
+        Without a destination that is not there just now, where that is not `patient`.
+        """
+        if self._closed:
+            return []
+        end_all()
+        gates = self.gates
+        return [gate.flush() for gate in gates if patient or gate.exporter.circuit != "open"]
 
     def shutdown(self) -> None:
         """Send what is in all queues and close them, within the shutdown timeout."""
+        self.close(self._shutdown_timeout)
+
+    def close(self, seconds: float) -> bool:
+        """Do the same within `seconds`; return whether all that was queued was sent."""
         if self._closed:
-            return
+            return True
         self._closed = True
-        until = time.monotonic() + self._shutdown_timeout
-        closings = [gate.close(self._shutdown_timeout) for gate in self.gates]
-        for gate, closing in zip(self.gates, closings, strict=True):
-            closing.wait(max(0.0, until - time.monotonic()))
+        lost = self._lost()
+        closings = [gate.close(seconds) for gate in self.gates]
+        left = wait(closings, seconds).not_done
+        for gate in self.gates:
             gate.closed()
         _processors.discard(self)
+        # What is given up in time has left its queue, too.
+        return not left and self._lost() == lost
+
+    def _lost(self) -> int:
+        return sum(gate.exporter.account.statistics().lost for gate in self.gates)
 
     def renew(self) -> None:
         """Start anew in a forked process."""

@@ -1,19 +1,20 @@
 """What is let into the queue of a destination, and how the queue is emptied within a time."""
 
-import queue
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import StatusCode
 
-from langflow_otel import attributes as names
+from langflow_otel import names
 from langflow_otel.export.account import LOG_INTERVAL, QUEUE_BYTES, SHUTDOWN, Room
+from langflow_otel.export.background import Background, promise
 from langflow_otel.export.content import shed
 from langflow_otel.export.destination import DestinationSpanExporter
 from langflow_otel.export.size import size_of
-from langflow_otel.guard import safely
+from langflow_otel.plain import plain
 
 MakeProcessor = Callable[[SpanExporter], BatchSpanProcessor]
 # The shares of the queue, in percent, that are open to spans with their content and to spans at
@@ -40,18 +41,18 @@ class Gate:
     def __init__(self, exporter: DestinationSpanExporter, room: Room, make: MakeProcessor) -> None:
         """See the class."""
         self.exporter = exporter
-        exporter.gated = True
-        self._full = room
+        exporter.room = room
         self._room = {share: _share(room, share) for share in (_WITH_CONTENT, _ANY, _ALL)}
-        self._held: dict[int, int] = {}
         self._open = True
         self._processor = make(_ReleasingSpanExporter(exporter, self._release))
-        self._background = _Background(exporter.account.tell)
+        self._begin()
 
-    @property
-    def room(self) -> Room:
-        """How much may be in the queue or on its way at a time."""
-        return self._full
+    def _begin(self) -> None:
+        self._held: dict[int, int] = {}
+        #: Who waits for a flush, and for how many spans to have left the queue.
+        self._waiting: list[tuple[int, Future[None]]] = []
+        self._lock = threading.Lock()
+        self._background = Background(self.exporter.account.tell, LOG_INTERVAL)
 
     def offer(self, span: ReadableSpan, size: int) -> None:
         """Let `span`, of `size` bytes, into the queue, if it is for this destination and fits."""
@@ -70,17 +71,29 @@ class Gate:
         if reason is not None:
             account.refuse(reason)
             return
-        if (span.attributes or {}).get(names.CONTENT_SHED):
+        if plain(span.attributes).get(names.CONTENT_SHED):
             account.add("without_content")
         self._held[id(span)] = size
         self._processor.on_end(span)
 
-    def flush(self) -> threading.Event:
-        """Begin to send all that is in the queue; return what is set when that is done."""
-        return self._background.call(self._processor.force_flush)
+    def flush(self) -> "Future[None]":
+        """Begin to send all that is in the queue; return what is done when that has been sent.
 
-    def close(self, seconds: float) -> threading.Event:
-        """Begin to send what is in the queue and stop; return what is set when that is done.
+        Or given up. What comes later is not waited for: under load the queue is never empty.
+        """
+        account, done = self.exporter.account, promise()
+        with self._lock:
+            accepted, left = account.passed()
+            if left < accepted:
+                self._waiting.append((accepted, done))
+        if left < accepted:
+            self._background.call_once(self._processor.force_flush)
+        else:
+            done.set_result(None)
+        return done
+
+    def close(self, seconds: float) -> "Future[None]":
+        """Begin to send what is in the queue and stop; return what is done when that is.
 
         What is not sent after `seconds` is given up.
         """
@@ -93,16 +106,25 @@ class Gate:
         self._background.stop()
         self.exporter.account.abandon()
         self.exporter.account.tell(at_last=True)
+        self._tell_waiting()
 
     def renew(self) -> None:
         """Start anew in a forked process, where the processor's queue is empty."""
-        self._held = {}
         self.exporter.renew()
-        self._background = _Background(self.exporter.account.tell)
+        self._begin()
 
     def _release(self, spans: Sequence[ReadableSpan]) -> None:
         sizes = [self._held.pop(id(span), 0) for span in spans]
         self.exporter.account.release(len(spans), sum(sizes))
+        self._tell_waiting()
+
+    def _tell_waiting(self) -> None:
+        with self._lock:
+            _, left = self.exporter.account.passed()
+            due = [done for count, done in self._waiting if count <= left]
+            self._waiting = [each for each in self._waiting if each[0] > left]
+        for done in due:
+            done.set_result(None)
 
 
 class _ReleasingSpanExporter(SpanExporter):
@@ -127,48 +149,6 @@ class _ReleasingSpanExporter(SpanExporter):
         return self._exporter.force_flush(timeout_millis)
 
 
-class _Background:
-    """Calls what may hang, so that who asks for it can stop waiting; `often` once in a while.
-
-    The thread is there from the start: none can be started any more when the interpreter exits.
-    """
-
-    def __init__(self, often: Callable[[], object]) -> None:
-        self._calls: queue.SimpleQueue[tuple[Callable[[], object], threading.Event] | None]
-        self._calls = queue.SimpleQueue()
-        target, calls = _called_in_turn, self._calls
-        threading.Thread(
-            target=target, args=(calls, often), name="langflow-otel-flush", daemon=True
-        ).start()
-
-    def call(self, function: Callable[[], object]) -> threading.Event:
-        done = threading.Event()
-        self._calls.put((function, done))
-        return done
-
-    def stop(self) -> None:
-        """Let the thread end, after what it was asked to call."""
-        self._calls.put(None)
-
-
-def _called_in_turn(
-    calls: "queue.SimpleQueue[tuple[Callable[[], object], threading.Event] | None]",
-    often: Callable[[], object],
-) -> None:
-    while True:
-        try:
-            call = calls.get(timeout=LOG_INTERVAL)
-        except queue.Empty:
-            safely(often)
-            continue
-        if call is None:
-            return
-        safely(call[0])
-        call[1].set()
-        # Or else it would be held, with all that it is a method of, until the next.
-        del call
-
-
 def _lighter(span: ReadableSpan, size: int) -> tuple[ReadableSpan, int]:
     """Return `span` without its content, and its size, if that makes it smaller."""
     bare = shed(span)
@@ -183,7 +163,7 @@ def _is_important(span: ReadableSpan) -> bool:
         parent is None
         or parent.is_remote
         or span.status.status_code is StatusCode.ERROR
-        or (span.attributes or {}).get(names.EXPORT_PARENT) == ""
+        or plain(span.attributes).get(names.EXPORT_PARENT) == ""
     )
 
 

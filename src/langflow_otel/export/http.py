@@ -10,8 +10,10 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import orjson
 import requests
@@ -176,11 +178,13 @@ class Wire(HTTPAdapter):
         self._watch.begin(time.monotonic() + seconds)
         try:
             with super().send(request, True, (seconds, seconds), verify, cert, proxies) as response:
-                self.answer = self._read(response)
+                answer = self._read(response)
         except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-            self.answer = self._failed(error)
+            answer = self._failed(error)
         finally:
             self._watch.done()
+        where = urlsplit(request.url or "").netloc.rpartition("@")[2]
+        self.answer = replace(answer, detail=f"{answer.detail} at {where}")
         return _all_is_well(request)
 
     def _failed(self, error: Exception) -> Answer:
@@ -200,6 +204,7 @@ class Wire(HTTPAdapter):
             f"HTTP {status}",
             retry_after=seconds_of(response.headers.get("retry-after")),
             rejected=_rejected(body, response) if status == 200 else 0,
+            status=status,
         )
 
 

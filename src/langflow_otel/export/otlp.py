@@ -7,23 +7,26 @@ inputs nor outputs. The SDK's own `otlp` exporter sends what it is given.
 import importlib
 import importlib.util
 import os
+import sys
 
 from opentelemetry.sdk.trace import ReadableSpan
 
-from langflow_otel.enrich import is_ai_span
 from langflow_otel.export.destination import DestinationSpanExporter
 from langflow_otel.export.dialect import Dialect, span_in_dialect
 from langflow_otel.export.http import plain_otlp_sender
 from langflow_otel.export.sending import ExporterSender, Sender
 from langflow_otel.guard import warn_once
+from langflow_otel.selection import is_ai_span
 from langflow_otel.settings import Mask, Settings
 
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _HTTP, _GRPC = "http/protobuf", "grpc"
 _GRPC_EXPORTER = "opentelemetry.exporter.otlp.proto.grpc.trace_exporter"
-# A gRPC server takes 4 MiB in one message unless it is told otherwise.
+# It sets the protocol where nobody did.
+_BY_DISTRO = ", which opentelemetry-instrument sets unless you do"
 # APMs read GenAI's attributes, LLM backends behind a collector OpenInference's.
 _DIALECT: Dialect = "both"
+# A gRPC server takes 4 MiB in one message unless it is told otherwise.
 _GRPC_BYTES, _HTTP_BYTES = 3 << 20, 8 << 20
 
 
@@ -82,9 +85,10 @@ def _protocol() -> str:
         return _HTTP
     if protocol == _GRPC and importlib.util.find_spec(_GRPC_EXPORTER.rpartition(".")[0]) is None:
         warn_once(
-            "langflow-otel: OTLP over gRPC is asked for (%s) and not installed (pip install "
+            "langflow-otel: OTLP over gRPC is asked for (%s%s) and not installed (pip install "
             "opentelemetry-exporter-otlp-proto-grpc); using %s, usually on port 4318",
             name,
+            _BY_DISTRO if "opentelemetry.distro" in sys.modules else "",
             _HTTP,
         )
         return _HTTP

@@ -23,6 +23,9 @@ _FIRST_DELAY, _LAST_DELAY = 0.25, 8.0
 _REFUSALS = 4
 # So many batches in a row of which nothing was taken, and the next is not looked into.
 _HOPELESS = 3
+# So many requests that were taken, and the next may be twice as large again: what was too large may
+# have been so for a while only.
+_PROVEN = 16
 # Where a request of less than this would be made, it is not worth starting it.
 _LEAST_SECONDS = 0.02
 
@@ -45,8 +48,8 @@ class ResilientSender:
     What may pass (429, 5xx, no connection) is tried again, with growing and jittered delays, or
     after what `Retry-After` says. What is too large is halved, and what comes later is cut to what
     fits. What is invalid is halved until the culprit is alone. Wrong credentials, and a backend
-    that stays away, open the circuit: for a while nothing is tried, and a batch waits as long as it
-    may.
+    that stays away, open the circuit: for a while nothing is tried, and what waits, in the queue
+    too, waits on.
 
     Args:
         sender: Makes one attempt.
@@ -55,7 +58,8 @@ class ResilientSender:
         max_bytes: The most bytes in one request, as `sender.size` counts them; an item that is
             larger goes alone.
         credentials: The variables to look at where the backend says 401 or 403.
-        budget: Seconds that one batch may take with all its attempts.
+        budget: Seconds that one batch may take with all its attempts, but for those in which the
+            circuit is open.
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class ResilientSender:
         self._changed = threading.Condition()
         # What a request may have after the backend has said that more is too large.
         self._fitting = self._max_bytes
+        self._fitted = 0
         self._refused_batches = 0
 
     @property
@@ -143,8 +148,7 @@ class ResilientSender:
         answer: Answer | None = None
         for attempt in count():
             probing = self._breaker.state != "closed"
-            if not self._wait(self._breaker.left, batch):
-                return self._drop(items, self._why("circuit_open"), answer)
+            self._wait_for_circuit(batch)
             seconds = self._clipped(batch.until) - time.monotonic()
             if seconds < _LEAST_SECONDS:
                 return self._out_of_time(items, answer)
@@ -153,9 +157,17 @@ class ResilientSender:
             answer = self._sender.send(items, seconds)
             if answer.verdict is not Verdict.BUSY:
                 return self._settled(items, answer, batch)
-            if probing or not self._wait(_delay(attempt, answer), batch):
+            if self._is_away(answer, batch, probing=probing):
+                self._breaker.open(answer.retry_after)
+            elif probing or not self._wait(_delay(attempt, answer), batch):
                 return self._out_of_time(items, answer)
         raise AssertionError  # there is always another attempt
+
+    def _is_away(self, answer: Answer, batch: _Batch, *, probing: bool) -> bool:
+        """Tell whether it is the backend that keeps `batch`, which has time left, waiting."""
+        left = self._clipped(batch.until) - time.monotonic()
+        asked = answer.retry_after or 0.0
+        return self._last_call is None and left >= _LEAST_SECONDS and (probing or asked > left)
 
     def _settled(self, items: Sequence[Any], answer: Answer, batch: _Batch) -> Sequence[Any]:
         verdict = answer.verdict
@@ -169,6 +181,7 @@ class ResilientSender:
         if verdict is Verdict.TAKEN:
             rejected = min(max(answer.rejected, 0), len(items))
             batch.taken += len(items) - rejected
+            self._let_more_fit()
             self._account.add("exported", len(items) - rejected)
             return self._drop(items[:rejected], "rejected", answer)
         if verdict in (Verdict.INVALID, Verdict.TOO_LARGE) and self._halves(items, answer, batch):
@@ -179,12 +192,19 @@ class ResilientSender:
         """Tell whether it is worth sending `items`, invalid or too large, in two parts."""
         if answer.verdict is Verdict.TOO_LARGE and len(items) > 1:
             self._fitting = max(1, sum(map(self._sender.size, items)) // 2)
+            self._fitted = 0
         if not batch.taken:
             batch.refused = answer.verdict.value
             batch.refusals_left -= 1
             if batch.refusals_left <= 0:
                 return False
         return len(items) > 1
+
+    def _let_more_fit(self) -> None:
+        self._fitted += 1
+        if self._fitted >= _PROVEN:
+            self._fitted = 0
+            self._fitting = min(2 * self._fitting, self._max_bytes)
 
     def _out_of_time(self, items: Sequence[Any], answer: Answer | None) -> Sequence[Any]:
         if answer is not None and self._last_call is None:
@@ -210,6 +230,17 @@ class ResilientSender:
                     return False
                 self._changed.wait(left)
         return True
+
+    def _wait_for_circuit(self, batch: _Batch) -> None:
+        """Wait while the circuit is open, which takes no time of the batch's.
+
+        At the end of the process it is tried at once: the backend may be back by now.
+        """
+        began = time.monotonic()
+        with self._changed:
+            while self._last_call is None and (left := self._breaker.left) > 0:
+                self._changed.wait(left)
+        batch.until += time.monotonic() - began
 
     def _clipped(self, until: float) -> float:
         return until if self._last_call is None else min(until, self._last_call)

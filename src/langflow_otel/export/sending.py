@@ -39,15 +39,17 @@ class Answer:
 
     Attributes:
         verdict: What the backend made of it.
-        detail: For a log line, as `HTTP 503`; neither content nor a secret.
+        detail: For a log line, as `HTTP 503 at localhost:6006`; neither content nor a secret.
         retry_after: The seconds that a `Retry-After` header asks for.
         rejected: The number of items refused of a batch that was taken (OTLP's partial success).
+        status: The HTTP status, where there was one.
     """
 
     verdict: Verdict
     detail: str = ""
     retry_after: float | None = None
     rejected: int = 0
+    status: int | None = None
 
 
 def verdict_of(status: int) -> Verdict:

@@ -5,6 +5,8 @@ from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan
 
+from langflow_otel.plain import plain
+
 # Ids, times, and what goes around them; a number, a flag; what goes around one attribute.
 _SPAN, _PLAIN, _ATTRIBUTE = 200, 8, 16
 # Bytes of a character that is not ASCII, in UTF-8: of most languages that have no more than these.
@@ -23,9 +25,11 @@ def size_of(span: ReadableSpan) -> int:
 
 def _size_of_attributes(attributes: Mapping[str, Any] | None) -> int:
     size = 0
-    for name, value in (attributes or {}).items():
+    for name, value in plain(attributes).items():
         size += _ATTRIBUTE + len(name)
-        if isinstance(value, tuple | list):
+        if type(value) is str and value.isascii():
+            size += len(value)
+        elif isinstance(value, tuple | list):
             size += sum(map(_size_of_value, value))
         else:
             size += _size_of_value(value)

@@ -6,32 +6,44 @@ from typing import Any
 
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
-from langflow_otel import attributes as names
-from langflow_otel.capture import MASK, HiddenComponents
-from langflow_otel.capture.types import carries_stream, class_names
+from langflow_otel import names
+from langflow_otel.capture import MASK
+from langflow_otel.capture.classes import class_names
+from langflow_otel.capture.types import carries_stream
 from langflow_otel.context import current_component, current_tool
 from langflow_otel.guard import safely
+from langflow_otel.model_calls import OPENINFERENCE_LANGCHAIN
+from langflow_otel.patterns import NamePatterns
+from langflow_otel.seams.embedding import EmbeddingSeam
+from langflow_otel.seams.langchain_runs import abandon
 from langflow_otel.seams.langflow import (
     component_of,
     failure_of,
     fields_fed_by,
     inputs_of,
     kind_of,
+    kind_of_component,
     model_of,
     outputs_of,
 )
+from langflow_otel.seams.pauses import has_paused
 from langflow_otel.seams.secrets import gather, gather_all
-from langflow_otel.spans import ActiveSpan, ComponentSpan, LangflowTracer
+from langflow_otel.seams.streams import hold
+from langflow_otel.seams.tool import provide
+from langflow_otel.spans import ActiveSpan, ComponentSpan, LangflowTracer, Model
 
+# Of LangChain's objects: models, tools, chains, agents and retrievers are Runnables.
+_CALLED_LATER = frozenset({"Runnable", "Embeddings", "VectorStore"})
 _ANSWERS = frozenset({"str", "Message", "Data", "JSON"})
 
 
 class ComponentSeam:
     """The wrappers around a component's run and its inputs."""
 
-    def __init__(self, tracer: LangflowTracer) -> None:
-        """Start spans with `tracer`."""
+    def __init__(self, tracer: LangflowTracer, embedding: EmbeddingSeam) -> None:
+        """Start spans with `tracer`; tell `embedding` of what comes out."""
         self._tracer = tracer
+        self._embedding = embedding
 
     async def build_vertex(
         self,
@@ -52,20 +64,26 @@ class ComponentSeam:
             raise
         else:
             safely(_finished, span, result)
+            safely(self._hand_on, span, result)
             return result
         finally:
-            safely(span.end)
+            safely(span.release)
 
-    def inputs(
+    async def inputs(
         self,
         wrapped: Callable[..., Any],
         component: Any,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> Any:
-        """Capture what the component runs with, once its variables are resolved."""
+        """Capture what the component runs with, once its variables are resolved.
+
+        What it gives out unread is not its end.
+        """
         safely(_record_inputs, component, self._tracer.hidden)
-        return wrapped(*args, **kwargs)
+        built = await wrapped(*args, **kwargs)
+        safely(_hold_streams, component, built)
+        return built
 
     @staticmethod
     def log(
@@ -80,14 +98,22 @@ class ComponentSeam:
         return result
 
     def _begin(self, graph: Any, vertex_id: Any) -> ComponentSpan | None:
-        if not is_instrumentation_enabled():
+        if not (is_instrumentation_enabled() and self._tracer.samples_here()):
             return None
         vertex = graph.get_vertex(vertex_id)
         span = self._tracer.component(component_of(graph, vertex, self._tracer.hidden))
         if span.capture.secrets.wanted:
             safely(gather_all, graph, span.capture.secrets)
+        span.on_abandon = abandon
         span.attach()
         return span
+
+    def _hand_on(self, span: ComponentSpan, result: Any) -> None:
+        """Remember what comes out that is called by others later: tools, embedding models."""
+        if span.recording:
+            outputs = outputs_of(result.vertex, cached=span.cached).values()
+            provide(span.component, outputs)
+            self._embedding.watch(outputs)
 
 
 def _span_of(component: Any) -> ComponentSpan | None:
@@ -97,15 +123,25 @@ def _span_of(component: Any) -> ComponentSpan | None:
     return span if own else None
 
 
-def _record_inputs(component: Any, hidden: HiddenComponents) -> None:
+def _record_inputs(component: Any, hidden: NamePatterns) -> None:
     span = _span_of(component)
     if span is None:
         return
     if span.capture.secrets.wanted:
         gather(component, span.capture.secrets)
+    kind = kind_of_component(component)
+    if kind != span.component.kind:
+        # A component of a graph is made only when it runs.
+        span.set_kind(kind)
     if span.content.inputs:
         fed = fields_fed_by(component, hidden) if hidden else ()
         span.record_inputs({**inputs_of(component), **dict.fromkeys(fed, MASK)})
+
+
+def _hold_streams(component: Any, built: Any) -> None:
+    span = _span_of(component)
+    if span is not None:
+        hold(span, component, built[0])
 
 
 def _record_log(component: Any) -> None:
@@ -136,42 +172,54 @@ def _finished(span: ComponentSpan, result: Any) -> None:
     cached = bool(getattr(data, "used_frozen_result", False))
     if cached:
         span.mark_cached()
-    outputs = outputs_of(vertex, cached=cached)
-    answered = not cached and _answered(outputs.values())
-    span.record_outputs(outputs, answered=answered)
+    answered = False
+    outputs: Mapping[str, Any] = {}
+    if has_paused(vertex):
+        # What it puts out stands for what it will put out once it goes on.
+        span.pause()
+    else:
+        outputs = outputs_of(vertex, cached=cached)
+        answered = not cached and _answered(outputs.values())
+        span.record_outputs(outputs, answered=answered)
     component = vertex.custom_component
     if component is not None and not cached:
-        kind = kind_of(vertex)
+        kind = names.KIND_CHAIN if _only_hands_on(outputs) else kind_of(vertex)
         if kind != span.component.kind:
             span.set_kind(kind)
-        if answered or kind != names.KIND_LLM:
-            _record_model(span, component, kind)
+        _record_model(span, component, kind)
+
+
+def _only_hands_on(outputs: Mapping[str, Any]) -> bool:
+    """Tell whether all that came out is called by others: then no agent ran here, none searched."""
+    firsts = [
+        output[0] if type(output) is list and output else output for output in outputs.values()
+    ]
+    return bool(firsts) and all(_CALLED_LATER & class_names(type(first)) for first in firsts)
 
 
 def _record_model(span: ComponentSpan, component: Any, kind: str) -> None:
     usage = vars(component).get("_token_usage")
-    if usage is None and kind != names.KIND_LLM:
+    if usage is None and kind != names.KIND_LLM and not span.streams:
         return
     model, provider = model_of(component)
     span.record_model(
-        model=model,
-        provider=provider,
-        input_tokens=getattr(usage, "input_tokens", None),
-        output_tokens=getattr(usage, "output_tokens", None),
-        total_tokens=getattr(usage, "total_tokens", None),
+        Model(
+            name=model,
+            provider=provider,
+            input_tokens=getattr(usage, "input_tokens", None),
+            output_tokens=getattr(usage, "output_tokens", None),
+            total_tokens=getattr(usage, "total_tokens", None),
+        )
     )
 
 
 def _answered(outputs: Iterable[Any]) -> bool:
-    """Tell whether a model answered here: a stream is answered by whoever consumes it."""
-    for output in outputs:
-        if carries_stream(output):
-            return not _langchain_is_traced()
-        if _ANSWERS & class_names(type(output)):
-            return True
-    return False
+    """Tell whether a model answered here: a stream is answered when it is read."""
+    return any(
+        _ANSWERS & class_names(type(output)) and not carries_stream(output) for output in outputs
+    )
 
 
 def _langchain_is_traced() -> bool:
-    module = sys.modules.get("openinference.instrumentation.langchain")
+    module = sys.modules.get(OPENINFERENCE_LANGCHAIN)
     return module is not None and module.LangChainInstrumentor().is_instrumented_by_opentelemetry

@@ -14,14 +14,26 @@ from opentelemetry import trace
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled, suppress_instrumentation
 from opentelemetry.trace import Span
 
+from langflow_otel.context import current_flow
 from langflow_otel.guard import safely, safely_in_thread
-from langflow_otel.seams.langflow import FLOW_OF_FILE, failure_of, flow_of, text
+from langflow_otel.seams.langflow import (
+    FLOW_OF_FILE,
+    failure_of,
+    flow_of,
+    opens_its_own_spans,
+    queued_by,
+    text,
+)
+from langflow_otel.seams.loops import begin_iteration
+from langflow_otel.seams.patches import Arguments, Keywords, Wrapper
+from langflow_otel.seams.pauses import links_of, tell_answer, tell_approvals
+from langflow_otel.seams.secrets import gather_all
 from langflow_otel.seams.stepped import SteppedGenerator
-from langflow_otel.spans import Flow, FlowSpan, LangflowTracer
+from langflow_otel.spans import ExcludedFlow, Flow, FlowSpan, LangflowTracer
+from langflow_otel.spans.caller import Caller
 
+_GRAPH = "lfx.graph.graph.base"
 _CALLER = "_langflow_otel_caller"
-Arguments = tuple[Any, ...]
-Keywords = dict[str, Any]
 
 
 class FlowSeam:
@@ -30,6 +42,20 @@ class FlowSeam:
     def __init__(self, tracer: LangflowTracer) -> None:
         """Start spans with `tracer`."""
         self._tracer = tracer
+
+    def rows(self) -> Iterator[tuple[str, str, Wrapper]]:
+        """Yield module, function and wrapper of what drives a flow or copies its graph."""
+        yield _GRAPH, "Graph.flow_execution_span", self.execution_span
+        yield _GRAPH, "Graph.arun", self.arun
+        yield _GRAPH, "Graph.async_start", self.async_start
+        yield _GRAPH, "Graph.start", self.start
+        yield "langflow.api.build", "generate_flow_events", self.build
+        for module in ("lfx.load.load", "lfx.load", "langflow.load"):
+            yield module, "aload_flow_from_json", self.load
+        yield _GRAPH, "Graph.__deepcopy__", self.copy
+        yield _GRAPH, "Graph.copy_for_run", self.copy
+        yield "lfx.preload", "_run_flow_once", self.preload
+        yield _GRAPH, "Graph.process", self.process
 
     @contextlib.contextmanager
     def execution_span(
@@ -40,7 +66,13 @@ class FlowSeam:
         Not where that is not made current: then `async_start` does it, step by step.
         """
         caller = trace.get_current_span()
-        with wrapped(*args, **kwargs) as scope:
+        with contextlib.ExitStack() as stack:
+            with contextlib.ExitStack() as opening:
+                safely(_keep_unrecorded, opening)
+                if kwargs.get("make_current", True):
+                    # What is attached above it is detached before it.
+                    stack.push(opening.pop_all())
+                scope = stack.enter_context(wrapped(*args, **kwargs))
             span = safely(self._begin_inside, graph, caller, kwargs)
             with _running(span, flow_of, graph):
                 yield scope
@@ -54,11 +86,24 @@ class FlowSeam:
         with _running(span, flow_of, graph, session_id):
             return await wrapped(*args, **kwargs)
 
+    async def process(
+        self, wrapped: Callable[..., Any], graph: Any, args: Arguments, kwargs: Keywords
+    ) -> Any:
+        """Before 1.12: a run that a human is asked in, which is driven by this alone."""
+        if safely(_is_driven, graph):
+            return await wrapped(*args, **kwargs)
+        span = safely(self._begin_before_1_12, flow_of, graph)
+        with _running(span, flow_of, graph):
+            return await wrapped(*args, **kwargs)
+
     def async_start(
         self, wrapped: Callable[..., Any], graph: Any, args: Arguments, kwargs: Keywords
     ) -> AsyncIterator[Any]:
         """Make the span current only while a step runs: an async generator cannot hold it."""
-        steps = wrapped(*args, **kwargs)
+        steps: AsyncGenerator[Any, Any] = wrapped(*args, **kwargs)
+        if safely(_is_subgraph, graph):
+            safely(begin_iteration, graph)
+            return steps
         return safely(self._stepped, steps, graph, kwargs) or steps
 
     def start(
@@ -73,6 +118,8 @@ class FlowSeam:
     ) -> Any:
         """Before 1.12: a run of the playground, whose graph is made inside."""
         span = safely(self._begin_before_1_12, _flow_of_build, kwargs)
+        if span is not None and kwargs.get("resume"):
+            safely(tell_answer, kwargs["resume"], span)
         with _running(span, _flow_of_build, kwargs):
             return await wrapped(*args, **kwargs)
 
@@ -101,10 +148,19 @@ class FlowSeam:
         with suppress_instrumentation():
             return wrapped(*args, **kwargs)
 
-    def _start(self, describe: Callable[..., Flow], caller: Span, *args: Any) -> FlowSpan | None:
+    def _start(
+        self, describe: Callable[..., Flow], caller: Span, source: Any, *args: Any
+    ) -> FlowSpan | None:
         if not is_instrumentation_enabled():
             return None
-        return self._tracer.flow(describe(*args), caller)
+        links = links_of(source)
+        span = self._tracer.flow(describe(source, *args), caller, links, queued_by())
+        span.runs = id(source)
+        if not isinstance(span, ExcludedFlow):
+            tell_approvals(source, span)
+        elif span.capture.secrets.wanted:
+            gather_all(source, span.capture.secrets)
+        return span
 
     def _begin_inside(self, graph: Any, caller: Span, kwargs: Keywords) -> FlowSpan | None:
         if not kwargs.get("make_current", True) or _is_subgraph(graph):
@@ -115,7 +171,7 @@ class FlowSeam:
         return span
 
     def _begin_before_1_12(self, describe: Callable[..., Flow], *args: Any) -> FlowSpan | None:
-        if _opens_its_own_spans():
+        if opens_its_own_spans():
             return None
         span = self._start(describe, trace.get_current_span(), *args)
         if span is not None:
@@ -125,7 +181,7 @@ class FlowSeam:
     def _stepped(
         self, steps: AsyncGenerator[Any, Any], graph: Any, kwargs: Keywords
     ) -> SteppedGenerator | None:
-        if not kwargs.get("open_flow_span", True) or _is_subgraph(graph):
+        if not kwargs.get("open_flow_span", True):
             return None
         caller = vars(graph).pop(_CALLER, None) or trace.get_current_span()
         return SteppedGenerator(
@@ -154,7 +210,20 @@ def _finish(
 ) -> None:
     if error is not None:
         span.fail(failure_of(error))
-    span.update(describe(*args))
+    if span.recording:
+        span.update(describe(*args))
+
+
+def _keep_unrecorded(stack: contextlib.ExitStack) -> None:
+    """Let a caller that was not sampled, or is of another process, not be taken for one that ended.
+
+    Langflow would make a root of the run, and sample it anew. What is current where a run is taken
+    from a queue is not its caller.
+    """
+    caller = Caller.unrecorded() if queued_by() is None else None
+    if caller is not None:
+        caller.attach()
+        stack.callback(safely, caller.detach)
 
 
 def _is_subgraph(graph: Any) -> bool:
@@ -162,14 +231,14 @@ def _is_subgraph(graph: Any) -> bool:
     return vars(graph).get("_is_subgraph", False)  # type: ignore[no-any-return]
 
 
-def _opens_its_own_spans() -> bool:
-    from lfx.graph.graph.base import Graph
-
-    return hasattr(Graph, "flow_execution_span")
+def _is_driven(graph: Any) -> bool:
+    """Tell whether the run of `graph` has its span by now, or gets it in another way."""
+    flow = current_flow()
+    return opens_its_own_spans() or (flow is not None and flow.runs == id(graph))
 
 
 def _keep_caller(graph: Any) -> None:
-    if not _opens_its_own_spans():
+    if not opens_its_own_spans():
         vars(graph)[_CALLER] = trace.get_current_span()
 
 
@@ -177,6 +246,7 @@ def _flow_of_build(arguments: Keywords) -> Flow:
     return Flow(
         id=text(arguments.get("flow_id")),
         name=text(arguments.get("flow_name")),
+        run_id=text(arguments.get("job_id") or arguments.get("run_id")),
         session_id=text(getattr(arguments.get("inputs"), "session", None)),
         entry_point="v1.build",
     )

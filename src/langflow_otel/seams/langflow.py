@@ -7,10 +7,14 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from langflow_otel import attributes as names
-from langflow_otel.capture import MASK, HiddenComponents, is_secret, label
-from langflow_otel.capture.types import class_names
+from opentelemetry.trace import Link
+
+from langflow_otel import names
+from langflow_otel.capture import MASK, is_secret, label
+from langflow_otel.capture.classes import class_names
 from langflow_otel.context import identity
+from langflow_otel.patterns import NamePatterns
+from langflow_otel.seams.loops import iteration_of, run_index_of
 from langflow_otel.spans import Component, Failure, Flow
 
 #: Where the name and id of a flow loaded from a file stand, which its graph does not keep.
@@ -19,25 +23,29 @@ FLOW_OF_FILE = "_langflow_otel_flow"
 _KINDS_BY_BASE = {
     "LCAgentComponent": names.KIND_AGENT,
     "LCModelComponent": names.KIND_LLM,
-    "LCEmbeddingsModel": names.KIND_EMBEDDING,
     "LCVectorStoreComponent": names.KIND_RETRIEVER,
     "LCCompressorComponent": names.KIND_RERANKER,
     "LCToolComponent": names.KIND_TOOL,
 }
 _KINDS_BY_TRACE_TYPE = {
     "agent": names.KIND_AGENT,
-    "embedding": names.KIND_EMBEDDING,
     "llm": names.KIND_LLM,
     "prompt": names.KIND_PROMPT,
     "retriever": names.KIND_RETRIEVER,
     "tool": names.KIND_TOOL,
 }
+# Langflow's knowledge bases, which are stores as well; the first, since 1.13, takes in, too.
+_KNOWLEDGE = "KnowledgeComponent"
+_RETRIEVING = frozenset(
+    {"KnowledgeBaseComponent", "KnowledgeRetrievalComponent", "MemoryBaseComponent"}
+)
 _WRAPPING_ERRORS = frozenset({"ComponentBuildError", "ToolException"})
-_PAUSES = frozenset({"GraphPausedException", "AgentPausedError"})
+_PAUSES = frozenset({"GraphPausedException", "AgentPausedError", "GraphInterrupt", "NodeInterrupt"})
 # What every component that could be a tool puts out besides, unless only that is wanted.
 _TOOLKIT_OUTPUT = "component_as_tool"
 _MAX_UPSTREAM = 64
-_EMPTY: tuple[Any, ...] = (None, "", [], {})
+# Of these types nothing is set where a value is empty.
+_EMPTY = frozenset({type(None), str, list, dict})
 
 
 @lru_cache(maxsize=1)
@@ -49,6 +57,13 @@ def langflow_version() -> str | None:
         except PackageNotFoundError:
             continue
     return None
+
+
+def opens_its_own_spans() -> bool:
+    """Tell whether Langflow opens a span around every run, as from 1.12 on."""
+    from lfx.graph.graph.base import Graph
+
+    return hasattr(Graph, "flow_execution_span")
 
 
 def flow_of(graph: Any, session_id: str | None = None) -> Flow:
@@ -65,7 +80,7 @@ def flow_of(graph: Any, session_id: str | None = None) -> Flow:
     )
 
 
-def component_of(graph: Any, vertex: Any, hidden: HiddenComponents) -> Component:
+def component_of(graph: Any, vertex: Any, hidden: NamePatterns) -> Component:
     """Describe the component that `vertex` is going to run."""
     run = identity()
     kind = type_of(vertex)
@@ -80,8 +95,29 @@ def component_of(graph: Any, vertex: Any, hidden: HiddenComponents) -> Component
         is_output=bool(vertex.is_output),
         session_id=run.get(names.SESSION_ID) or text(getattr(graph, "session_id", None)),
         user_id=run.get(names.USER_ID) or _user_of(graph),
-        hidden=hidden.hide(kind, vertex.id)
+        hidden=hidden.match(kind, vertex.id)
         or (bool(hidden) and bool(vertex.is_output) and bool(_fed_by(vertex, hidden))),
+        iteration=iteration_of(graph, vertex),
+        run_index=run_index_of(graph, vertex),
+    )
+
+
+def component_of_tool(component: Any, hidden: NamePatterns) -> Component:
+    """Describe `component`, which runs as a tool: not as a part of the flow's graph."""
+    vertex = vars(component).get("_vertex")
+    kind = type_of(vertex) if vertex is not None else text(getattr(component, "name", None))
+    shown = getattr(vertex, "display_name", None) or getattr(component, "display_name", None)
+    component_id = label(str(component.get_id()))
+    run = identity()
+    return Component(
+        id=component_id,
+        type=kind or type(component).__name__,
+        display_name=label(str(shown or component_id)),
+        kind=kind_of_component(component),
+        session_id=run.get(names.SESSION_ID),
+        user_id=run.get(names.USER_ID),
+        hidden=hidden.match(kind or "", component_id),
+        is_tool=True,
     )
 
 
@@ -90,31 +126,36 @@ def type_of(vertex: Any) -> str:
     return text(vertex.data.get("type")) or text(vertex.vertex_type) or ""
 
 
-def fields_fed_by(component: Any, hidden: HiddenComponents) -> list[str]:
+def fields_fed_by(component: Any, hidden: NamePatterns) -> list[str]:
     """Return the fields of `component` whose values come out of a component that is hidden."""
     vertex = vars(component).get("_vertex")
     return _fed_by(vertex, hidden) if vertex is not None else []
 
 
-def _fed_by(vertex: Any, hidden: HiddenComponents) -> list[str]:
+def _fed_by(vertex: Any, hidden: NamePatterns) -> list[str]:
     return [
         edge.target_param
         for edge in vertex.incoming_edges
-        if hidden.hide(type_of(vertex.graph.get_vertex(edge.source_id)), edge.source_id)
+        if hidden.match(type_of(vertex.graph.get_vertex(edge.source_id)), edge.source_id)
     ]
 
 
 def kind_of(vertex: Any) -> str:
     """Return the OpenInference span kind of the component behind `vertex`, by what it is."""
     component = vertex.custom_component
-    if component is None:
-        return names.KIND_CHAIN
+    return names.KIND_CHAIN if component is None else kind_of_component(component)
+
+
+def kind_of_component(component: Any) -> str:
+    """Return the OpenInference span kind of `component`."""
     bases = class_names(type(component))
     for base, kind in _KINDS_BY_BASE.items():
         if base in bases:
             return kind
     if "rerank" in type(component).__name__.lower():
         return names.KIND_RERANKER
+    if bases & _RETRIEVING or (_KNOWLEDGE in bases and "Retrieve" in str(component.mode)):
+        return names.KIND_RETRIEVER
     trace_type = vars(component).get("trace_type") or getattr(type(component), "trace_type", "")
     return _KINDS_BY_TRACE_TYPE.get(trace_type, names.KIND_CHAIN)
 
@@ -124,7 +165,7 @@ def inputs_of(component: Any) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     for name, field in vars(component).get("_inputs", {}).items():
         value = getattr(field, "value", None)
-        if name == "code" or any(type(value) is type(empty) and value == empty for empty in _EMPTY):
+        if name == "code" or (type(value) in _EMPTY and not value):
             continue
         if getattr(field, "password", False) or is_secret(value):
             shown[name] = MASK
@@ -167,9 +208,14 @@ def model_of(component: Any) -> tuple[str | None, str | None]:
     model = fields.get("model_name") or fields.get("model")
     if isinstance(model, list) and model:
         model = model[0]
+    provider = text(fields.get("provider") or fields.get("agent_llm"))
     if isinstance(model, dict):
-        return text(model.get("name")), text(model.get("provider"))
-    return (model if isinstance(model, str) else None), text(fields.get("provider"))
+        return text(model.get("name")), text(model.get("provider")) or provider
+    if not isinstance(model, str):
+        # A model that another component has made.
+        said = getattr(model, "__dict__", {})
+        model = next((said[n] for n in ("model_name", "model") if type(said.get(n)) is str), None)
+    return text(model), provider
 
 
 def failure_of(error: BaseException) -> Failure:
@@ -178,14 +224,40 @@ def failure_of(error: BaseException) -> Failure:
         return Failure(names.STATUS_CANCELLED, error)
     if type(error).__name__ in _PAUSES:
         return Failure(names.STATUS_PAUSED, error)
-    root: BaseException = error
-    while type(root).__name__ in _WRAPPING_ERRORS and root.__cause__ is not None:
-        root = root.__cause__
-    return Failure(names.STATUS_ERROR, root)
+    return Failure(names.STATUS_ERROR, _root_of(error))
+
+
+def _root_of(error: BaseException) -> BaseException:
+    """Return what was raised inside of what Langflow has put around it."""
+    seen: set[int] = set()
+    # `raise error from error` makes an error its own cause.
+    while type(error).__name__ in _WRAPPING_ERRORS and id(error) not in seen:
+        seen.add(id(error))
+        error = error.__cause__ or error
+    return error
 
 
 def _user_of(graph: Any) -> str | None:
-    return text(getattr(graph, "tracing_user_id", None) or getattr(graph, "user_id", None))
+    return text(
+        getattr(graph, "tracing_user_id", None)
+        or _end_user_of(graph)
+        or getattr(graph, "user_id", None)
+    )
+
+
+def _end_user_of(graph: Any) -> str | None:
+    """Return the end user that a gateway has told Langflow (1.12+) of.
+
+    Only where `LANGFLOW_SERVING_TRACE_END_USER` lets it be traced: else it is kept from tracers.
+    """
+    end_user = vars(graph).get("end_user_id")
+    if not end_user:
+        return None
+    from lfx.services.deps import get_settings_service
+
+    service = get_settings_service()
+    settings = service.settings if service is not None else None
+    return end_user if getattr(settings, "serving_trace_end_user", False) else None
 
 
 def _execution_protocol() -> str | None:
@@ -193,6 +265,14 @@ def _execution_protocol() -> str | None:
     observability = sys.modules.get("lfx.observability")
     get = getattr(observability, "get_execution_protocol", None)
     return text(get()) if get is not None else None
+
+
+def queued_by() -> Link | None:
+    """Return the link that Langflow (1.12+) keeps with a queued job to what has queued it."""
+    observability = sys.modules.get("lfx.observability")
+    get = getattr(observability, "get_queued_trace_link", None)
+    link = get() if get is not None else None
+    return link if isinstance(link, Link) else None
 
 
 def text(value: Any) -> str | None:

@@ -1,12 +1,16 @@
 """Where Langflow's secrets are: fields, global variables, what a component keeps of them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from langflow_otel.capture import RunSecrets, is_secret
 from langflow_otel.context import current_component
 from langflow_otel.guard import safely
+from langflow_otel.seams.patches import Wrapper
 
+_DATABASE = "langflow.services.variable.service"
+_KUBERNETES = "langflow.services.variable.kubernetes"
+_CUSTOM = "lfx.custom.custom_component.custom_component"
 _CREDENTIAL = "Credential"
 _MAX_TYPES = 4096
 _MAX_ITEMS = 64
@@ -19,6 +23,14 @@ class SecretSeam:
         """Take a variable of no known type for a secret where `hides` says so of its name."""
         self._hides = hides
         self._types: dict[tuple[str, str], str] = {}
+
+    def rows(self) -> Iterator[tuple[str, str, Wrapper]]:
+        """Yield module, function and wrapper of what gives out the values of variables."""
+        yield _DATABASE, "DatabaseVariableService.get_variable", self.variable
+        yield _DATABASE, "DatabaseVariableService.get_all_decrypted_variables", self.variables
+        yield _KUBERNETES, "KubernetesSecretService.get_variable", self.variable
+        yield _CUSTOM, "CustomComponent.get_variable", self.asked
+        yield "lfx.interface.initialize.loading", "load_from_env_vars", self.from_environment
 
     async def variable(
         self, wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]

@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import format_trace_id
 
 from langflow_otel import environment as env
 from langflow_otel.context import current_flow
 from langflow_otel.guard import logger, safely
-from langflow_otel.seams.patches import Wrapper
+from langflow_otel.seams.patches import Arguments, Keywords, Wrapper
 from langflow_otel.settings import Settings
 
 _TRACING = "langflow.services.tracing.service"
+_TRACELOOP = "langflow.services.tracing.traceloop"
 _VERTEX = "lfx.graph.vertex.base"
 _LANGFUSE = "langfuse"
 _LANGSMITH = "langsmith"
@@ -52,6 +54,7 @@ class VendorSeam:
             if not self._replaced.isdisjoint(served):
                 function = f"TracingService._initialize_{tracer}_tracer"
                 yield _TRACING, function, partial(self.initialize, tracer)
+        yield _TRACELOOP, "TraceloopTracer.close", self.close
         if _LANGFUSE in self._replaced:
             yield _TRACING, "TracingService.get_tracer", self.tracer
         if _LANGSMITH in self._replaced:
@@ -62,8 +65,8 @@ class VendorSeam:
         tracer: str,
         wrapped: Callable[..., Any],
         _: Any,
-        args: tuple[Any, ...],
-        kwargs: dict[str, Any],
+        args: Arguments,
+        kwargs: Keywords,
     ) -> Any:
         """Leave one of Langflow's tracers out, unless it is for another vendor, too.
 
@@ -73,9 +76,21 @@ class VendorSeam:
             return None
         return wrapped(*args, **kwargs)
 
-    def tracer(
-        self, wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    def close(
+        self,
+        wrapped: Callable[..., Any],
+        tracer: Any,
+        args: Arguments,
+        kwargs: Keywords,
     ) -> Any:
+        """Let a Traceloop tracer that is not set up flush nothing.
+
+        Langflow (1.12+) makes one for every run, and in its `__del__`, wherever the collector
+        finds it, it flushes the global provider: ours, for up to 3 seconds on the event loop.
+        """
+        return wrapped(*args, **kwargs) if getattr(tracer, "ready", False) else None
+
+    def tracer(self, wrapped: Callable[..., Any], _: Any, args: Arguments, kwargs: Keywords) -> Any:
         """Tell Langflow the id of our trace, where it asks its Langfuse tracer for its own.
 
         Langflow (1.10+) keeps the id with each message and gives the thumbs up or down of a user
@@ -87,7 +102,7 @@ class VendorSeam:
         return found
 
     async def build(
-        self, wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self, wrapped: Callable[..., Any], _: Any, args: Arguments, kwargs: Keywords
     ) -> Any:
         """Switch LangSmith's own tracing off while a component of a flow runs.
 
@@ -104,8 +119,11 @@ class VendorSeam:
                 safely(switched_off.close)
 
     def _switch_off(self) -> contextlib.ExitStack | None:
-        """Switch LangSmith off here until what is returned is closed; None where it is off."""
-        if current_flow() is None:
+        """Switch LangSmith off here until what is returned is closed; None where it is off.
+
+        Also in a flow that is excluded: there instrumentation is off.
+        """
+        if current_flow() is None and is_instrumentation_enabled():
             return None
         from langsmith.run_helpers import get_tracing_context, tracing_context
         from langsmith.utils import tracing_is_enabled

@@ -1,20 +1,26 @@
 """Starts the spans, each under the right parent."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import Link, Span, Tracer
 
-from langflow_otel import attributes as names
 from langflow_otel import context as run_context
-from langflow_otel.capture import NO_CONTENT, Capture, Content, HiddenComponents, secrets_of
-from langflow_otel.spans.component import Component, ComponentSpan
+from langflow_otel import names
+from langflow_otel.capture import NO_CONTENT, Capture, Content, secrets_of
+from langflow_otel.guard import safely
+from langflow_otel.patterns import LeftOut
+from langflow_otel.spans.caller import has_ended
+from langflow_otel.spans.component import ComponentSpan
+from langflow_otel.spans.embedding import EMBEDDING_SPAN, EmbeddingSpan
+from langflow_otel.spans.excluded import ExcludedComponent, ExcludedFlow
 from langflow_otel.spans.flow import DEFAULT_FLOW_NAME, Flow, FlowSpan
-from langflow_otel.spans.tool import ToolSpan
+from langflow_otel.spans.told import Component
+from langflow_otel.spans.tool import Tool, ToolSpan
 
 
 class LangflowTracer:
@@ -25,15 +31,17 @@ class LangflowTracer:
         tracer: Tracer,
         capture: Capture,
         content: Content,
-        hidden: HiddenComponents,
+        left_out: LeftOut,
         late_enrichment: Callable[[], bool] | None = None,
         *,
         watches: bool = True,
+        decides_by_trace: bool = False,
     ) -> None:
-        """Start spans with `tracer`; capture `content` with `capture`, but not of `hidden`.
+        """Start spans with `tracer`; capture `content` with `capture`, but not what is `left_out`.
 
         `watches` says that the secrets of runs are remembered: also where no content is captured
-        they are masked in what other instrumentors record.
+        they are masked in what other instrumentors record. `decides_by_trace` says that of a trace
+        either all spans are sampled or none.
 
         `late_enrichment` is called at the start of each flow until it returns True.
         """
@@ -42,49 +50,85 @@ class LangflowTracer:
         self._capture = capture
         self._content = content
         self._watches = watches
-        self.hidden = hidden
+        self._left_out = left_out
+        self._decides_by_trace = decides_by_trace
+        #: The components whose content is never captured.
+        self.hidden = left_out.content
+        #: The components that get no span.
+        self.excluded = left_out.components
         #: Off after `uninstrument`, for the tools that are still about.
         self.active = True
 
-    def flow(self, flow: Flow, caller: Span) -> FlowSpan:
-        """Start the span of a flow run, called where the span `caller` was current."""
+    def samples_here(self) -> bool:
+        """Tell whether a span that starts here has a chance to be sampled.
+
+        What is dropped with its flow costs nothing then; but where metrics are collected every run
+        of a component counts.
+        """
+        flow = run_context.current_flow() if self._decides_by_trace else None
+        return flow is None or flow.recording or flow.is_measured
+
+    def flow(
+        self,
+        flow: Flow,
+        caller: Span,
+        links: Sequence[Link] = (),
+        queued_by: Link | None = None,
+    ) -> FlowSpan:
+        """Start the span of a flow run, called where the span `caller` was current.
+
+        It has `links`, too. Where the flow is excluded, what is returned stands for none.
+        `queued_by` is a link to what queued the run, where that is known.
+        """
+        if self._left_out.flows.match(flow.name, flow.id):
+            return ExcludedFlow(self._capture_here(), flow)
         if self._late_enrichment is not None and self._late_enrichment():
             self._late_enrichment = None
-        parent, links = _parent(caller)
+        flow = _with_what_is_given(flow)
+        parent, calls = _parent(caller, queued_by)
         span = self._tracer.start_span(
             flow.name or DEFAULT_FLOW_NAME,
             context=parent,
-            links=links,
-            attributes={names.SPAN_KIND: names.KIND_CHAIN, **flow.attributes()},
+            links=[*calls, *links],
+            attributes={
+                **run_context.identity(),
+                names.SPAN_KIND: names.KIND_CHAIN,
+                **flow.attributes(),
+            },
         )
         return FlowSpan(span, self._capture_of(span), self._content_here(), flow)
 
     def component(self, component: Component) -> ComponentSpan:
-        """Start the span of a component's run."""
-        span = self._tracer.start_span(component.display_name, attributes=component.attributes())
+        """Start the span of a component's run; one that is excluded gets none."""
         content = NO_CONTENT if component.hidden else self._content_here()
-        return ComponentSpan(span, self._capture_of(span), content, component)
+        if self.excluded.match(component.type, component.id):
+            return ExcludedComponent(self._capture_here(), content, component)
+        span = self._tracer.start_span(
+            component.display_name, attributes={**_flow_identity(), **component.attributes()}
+        )
+        return ComponentSpan(span, self._capture_of(span), content, component, self._tracer)
 
     def tool(
         self,
-        name: str,
-        description: str,
-        parameters: Mapping[str, Any],
+        tool: Tool,
         arguments: Any,
-        component_id: str,
-        existing: Span | None,
+        existing: Span | None = None,
         *,
-        hidden: bool = False,
+        call_id: str | None = None,
     ) -> ToolSpan:
         """Start the span of a tool call, or add to the one (`existing`) there is for it already."""
-        identity: dict[str, Any] = {
+        name, component_id, hidden = tool.name, tool.component_id, tool.hidden
+        known: dict[str, Any] = {
             names.TOOL_NAME: name,
-            names.TOOL_DESCRIPTION: description,
+            names.TOOL_DESCRIPTION: tool.description,
+            names.TOOL_ID: call_id,
             names.COMPONENT_ID: component_id,
             names.GRAPH_NODE_ID: component_id,
+            names.CONTENT_HIDDEN: hidden or None,
+            **_flow_identity(),
             **run_context.identity(),
-            **({names.CONTENT_HIDDEN: True} if hidden else {}),
         }
+        identity = {name: value for name, value in known.items() if value is not None}
         if existing is not None:
             existing.set_attributes(identity)
             span = existing
@@ -93,36 +137,80 @@ class LangflowTracer:
             span = self._tracer.start_span(name, attributes={**kind, **identity})
         content = NO_CONTENT if hidden else self._content_here()
         owned = existing is None
-        tool = ToolSpan(
-            span, self._capture_of(span), content, component_id, owned=owned, hidden=hidden
+        call = ToolSpan(
+            span,
+            self._capture_of(span),
+            content,
+            component_id,
+            owned=owned,
+            hidden=hidden,
+            remote=tool.remote,
         )
-        if tool.content.inputs and tool.content.tools:
-            span.set_attribute(names.TOOL_PARAMETERS, tool.capture.json(parameters).text)
-        if tool.content.inputs and owned:
-            tool.set_input(tool.capture.json(arguments))
-        return tool
+        if call.content.inputs and call.content.tools and tool.parameters is not None:
+            parameters = safely(tool.parameters)
+            span.set_attribute(names.TOOL_PARAMETERS, call.capture.json(parameters).text)
+        if call.content.inputs and owned:
+            call.set_input(call.capture.json(arguments))
+        return call
+
+    def embedding(self, model: str | None, provider: str | None) -> EmbeddingSpan:
+        """Start the span of a call of an embedding model."""
+        known = {
+            names.SPAN_KIND: names.KIND_EMBEDDING,
+            names.EMBEDDING_MODEL: model,
+            names.MODEL_PROVIDER: provider,
+            **run_context.identity(),
+        }
+        span = self._tracer.start_span(
+            EMBEDDING_SPAN, attributes={n: value for n, value in known.items() if value is not None}
+        )
+        return EmbeddingSpan(span, self._capture_of(span), self._content_here())
 
     def _content_here(self) -> Content:
         return NO_CONTENT if run_context.is_hidden() else self._content
 
+    def _capture_here(self) -> Capture:
+        flow = run_context.current_flow()
+        return flow.capture if flow is not None and flow.recording else self._capture
+
     def _capture_of(self, span: Span) -> Capture:
         if not (self._watches and span.is_recording()):
             return self._capture
-        return self._capture.of(secrets_of(span.get_span_context().trace_id))
+        secrets = secrets_of(span.get_span_context().trace_id)
+        flow = run_context.current_flow()
+        if flow is not None and flow.capture.secrets is secrets:
+            return flow.capture
+        return self._capture.of(secrets)
 
 
-def _parent(caller: Span) -> tuple[Context, list[Link]]:
+def _flow_identity() -> Mapping[str, str]:
+    """Return what the spans of the run that is current here carry; samplers read it, too."""
+    flow = run_context.current_flow()
+    return flow.identity if flow is not None else {}
+
+
+def _with_what_is_given(flow: Flow) -> Flow:
+    session_id, user_id = run_context.given_for_runs()
+    if not (session_id or user_id):
+        return flow
+    return replace(flow, session_id=session_id or flow.session_id, user_id=user_id or flow.user_id)
+
+
+def _parent(caller: Span, queued_by: Link | None) -> tuple[Context, list[Link]]:
     """Decide what a flow's span hangs on, and what it links to.
 
     Langflow's own `flow.execute` span is current by now, where it records. Where it does not, it
     stands for the caller's context alone, so that the caller itself decides: one that has ended
     (a request that went on in the background) becomes a link, because a child must not start
-    after its parent has ended.
+    after its parent has ended. A run from a queue links to what queued it instead: the worker that
+    took it may have been started by any other request.
     """
     current = trace.get_current_span()
     context = current.get_span_context()
     if current.is_recording() or (context.is_valid and context != caller.get_span_context()):
         return otel_context.get_current(), []
-    if isinstance(caller, ReadableSpan) and caller.end_time is not None:
+    if queued_by is not None and not caller.is_recording():
+        return trace.set_span_in_context(trace.INVALID_SPAN), [queued_by]
+    if has_ended(caller):
         return trace.set_span_in_context(trace.INVALID_SPAN), [Link(caller.get_span_context())]
     return trace.set_span_in_context(caller), []

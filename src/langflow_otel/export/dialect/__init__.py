@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from opentelemetry.sdk.trace import ReadableSpan
 
-from langflow_otel import attributes as ours
+from langflow_otel import names as ours
 from langflow_otel.export.dialect import names
 from langflow_otel.export.dialect.genai import conversation, genai_attributes, tells_whole_input
 from langflow_otel.export.messages import first_token_ns

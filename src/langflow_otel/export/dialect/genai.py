@@ -8,7 +8,7 @@ from typing import Any
 
 from openinference.semconv.trace import SpanAttributes
 
-from langflow_otel import attributes as ours
+from langflow_otel import names as ours
 from langflow_otel.export import messages as read
 from langflow_otel.export.dialect import names, parts
 
@@ -108,7 +108,7 @@ def _model_call(attributes: Attributes) -> dict[str, Any]:
     instructions = parts.instructions(told_beside)
     reason = attributes.get("llm.finish_reason")
     return {
-        **_models(attributes, parameters),
+        **models(attributes, parameters),
         **_parameters(parameters),
         **_tokens(attributes),
         **conversation(attributes),
@@ -120,7 +120,7 @@ def _model_call(attributes: Attributes) -> dict[str, Any]:
 
 def _embedding(attributes: Attributes) -> dict[str, Any]:
     model = attributes.get(SpanAttributes.EMBEDDING_MODEL_NAME)
-    told = _models(attributes, {"model": model} if model else {})
+    told = models(attributes, {"model": model} if model else {})
     tokens = _tokens(attributes)
     return {**told, names.USAGE_INPUT_TOKENS: tokens.get(names.USAGE_INPUT_TOKENS)}
 
@@ -164,7 +164,7 @@ def _workflow(attributes: Attributes) -> dict[str, Any]:
     return {names.AGENT_NAME: name, names.WORKFLOW_NAME: name, **conversation(attributes)}
 
 
-def _models(attributes: Attributes, parameters: Attributes) -> dict[str, Any]:
+def models(attributes: Attributes, parameters: Attributes) -> dict[str, Any]:
     """Return who was asked and who answered: a name that was not asked for is the answering one."""
     known = attributes.get(ours.MODEL_NAME)
     asked = (

@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.sampling import TraceIdRatioBased
 
 from langflow_otel import environment as env
+from langflow_otel.context import let_trace_name_travel
 from langflow_otel.export.address import usable_address
 from langflow_otel.export.destination import DestinationSpanExporter
 from langflow_otel.export.http import otlp_sender
@@ -49,6 +50,8 @@ class LangfuseSpanExporter(DestinationSpanExporter):
         settings: Instead of what the environment and `mask` say.
     """
 
+    separates_metadata = True
+
     def __init__(
         self,
         *,
@@ -72,7 +75,10 @@ class LangfuseSpanExporter(DestinationSpanExporter):
             credentials=f"{env.LANGFUSE_PUBLIC_KEY}, {env.LANGFUSE_SECRET_KEY}",
         )
         self._on = is_on(os.environ, env.LANGFUSE_TRACING_ENABLED, default=True)
-        if not self._on:
+        if self._on:
+            # It is of the whole trace, also where a part of that is another Langflow's.
+            let_trace_name_travel()
+        else:
             warn_once(
                 "langflow-otel: %s is false; nothing is sent to Langfuse",
                 env.LANGFUSE_TRACING_ENABLED,

@@ -123,7 +123,14 @@ REPLACED = (
     "gen_ai.response.model",
 )
 REPLACED_WHOLE = frozenset(
-    {"session.id", "user.id", "tag.tags", "metadata", "gen_ai.conversation.id"}
+    {
+        "session.id",
+        "user.id",
+        "tag.tags",
+        "metadata",
+        "gen_ai.conversation.id",
+        "metadata.langflow.run",
+    }
 )
 # Not content, and read by nothing above.
 KEPT = frozenset({"llm.provider", "llm.system", "llm.finish_reason", "reranker.top_k"})

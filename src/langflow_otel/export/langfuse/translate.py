@@ -9,8 +9,8 @@ from openinference.semconv.trace import SpanAttributes
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode
 
-from langflow_otel import attributes as ours
-from langflow_otel.enrich import SCOPE
+from langflow_otel import names as ours
+from langflow_otel.export import events
 from langflow_otel.export.langfuse import names
 from langflow_otel.export.langfuse.content import shown
 from langflow_otel.export.langfuse.values import (
@@ -30,6 +30,7 @@ from langflow_otel.export.messages import (
     usage,
 )
 from langflow_otel.export.translate import clone
+from langflow_otel.selection import SCOPE
 
 # Whose cost and usage Langfuse adds up.
 _WITH_USAGE = frozenset({names.GENERATION, names.EMBEDDING})
@@ -48,12 +49,6 @@ _IDENTIFIERS = (
 )
 _OF_RUN = (ours.FLOW_ID, ours.FLOW_NAME, ours.RUN_ID, ours.ENTRY_POINT, ours.VERSION)
 _TRACE_METADATA, _METADATA = f"{names.TRACE_METADATA}.", f"{names.METADATA}."
-_LOG = {"type": ours.LOG_TYPE, "name": ours.LOG_NAME, "message": ours.LOG_MESSAGE}
-_EXCEPTION = {
-    "type": ours.EXCEPTION_TYPE,
-    "message": ours.EXCEPTION_MESSAGE,
-    "stacktrace": ours.EXCEPTION_STACKTRACE,
-}
 
 
 @dataclass(frozen=True)
@@ -155,22 +150,24 @@ def _metadata(span: ReadableSpan, said: Attributes) -> dict[str, Any]:
         # On model spans it is LangChain's, and of the call; on ours it was given for the run.
         prefix = _TRACE_METADATA if scope is not None and scope.name == SCOPE else _METADATA
         told.update({f"{prefix}{key}": attribute(value) for key, value in given.items()})
+    run = parsed(said.get(ours.RUN_METADATA))
+    if isinstance(run, dict):
+        told.update({f"{_TRACE_METADATA}{key}": attribute(value) for key, value in run.items()})
     if span.events:
-        logs = _events(span, ours.LOG_EVENT, _LOG)
+        approvals = _events(span, ours.APPROVAL_EVENT, events.APPROVAL)
+        if approvals:
+            told[f"{_METADATA}{ours.APPROVAL_EVENT}"] = as_json(approvals)
+        logs = _events(span, ours.LOG_EVENT, events.LOG)
         if any("message" in line for line in logs):
             told[f"{_METADATA}{ours.LOG_EVENT}"] = as_json(logs)
-        errors = _events(span, ours.EXCEPTION_EVENT, _EXCEPTION)
+        errors = _events(span, ours.EXCEPTION_EVENT, events.EXCEPTION)
         if errors:
             told[f"{_METADATA}{ours.EXCEPTION_EVENT}"] = as_json(errors[-1])
     return told
 
 
 def _events(span: ReadableSpan, name: str, fields: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return what the events `name` say, of `fields`: the attributes by what they are called."""
-    told = (event.attributes or {} for event in span.events if event.name == name)
-    return [
-        {field: said[source] for field, source in fields.items() if source in said} for said in told
-    ]
+    return [events.said_in(event, fields) for event in span.events if event.name == name]
 
 
 def _status(span: ReadableSpan, said: Attributes) -> dict[str, Any]:
@@ -185,7 +182,7 @@ def _status(span: ReadableSpan, said: Attributes) -> dict[str, Any]:
 
 
 def _exception(span: ReadableSpan) -> str:
-    errors = _events(span, ours.EXCEPTION_EVENT, _EXCEPTION)
+    errors = _events(span, ours.EXCEPTION_EVENT, events.EXCEPTION)
     return str(errors[-1].get("message") or "") if errors else ""
 
 

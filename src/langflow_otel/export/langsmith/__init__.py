@@ -5,14 +5,14 @@ import os
 from opentelemetry.sdk.trace import ReadableSpan
 
 from langflow_otel import environment as env
-from langflow_otel.enrich import stamp_with
 from langflow_otel.export.address import usable_address
 from langflow_otel.export.destination import DestinationSpanExporter
 from langflow_otel.export.langsmith.runs import Run, run_of
 from langflow_otel.export.langsmith.sender import MAX_BYTES, MAX_RUNS, LangSmithSender, said
-from langflow_otel.export.langsmith.stamp import run_id_of, stamp
+from langflow_otel.export.langsmith.stamp import DOTTED_ORDER, MAX_TOLD, run_id_of, stamp
 from langflow_otel.export.sending import NO_SENDER, Sender
 from langflow_otel.guard import warn_once
+from langflow_otel.place import stamp_with
 from langflow_otel.settings import Mask, Settings
 from langflow_otel.variables import TRUE
 
@@ -72,7 +72,7 @@ class LangSmithSpanExporter(DestinationSpanExporter):
         )
         named = (os.environ.get(name, "").strip() for name in (*_PROJECTS, "LANGCHAIN_SESSION"))
         self._project = project or next((name for name in named if name), DEFAULT_PROJECT)
-        stamp_with(stamp)
+        stamp_with(stamp, DOTTED_ORDER, MAX_TOLD)
         _say_what_doubles()
 
     def translate(self, span: ReadableSpan) -> Run | None:

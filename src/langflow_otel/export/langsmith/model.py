@@ -6,7 +6,7 @@ from typing import Any
 
 from openinference.semconv.trace import SpanAttributes
 
-from langflow_otel import attributes as names
+from langflow_otel import names
 from langflow_otel.export import messages
 
 Attributes = Mapping[str, Any]

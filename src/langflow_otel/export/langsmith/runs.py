@@ -6,6 +6,7 @@ in `langsmith.schemas.ExtractedUsageMetadata`, and the metadata that its pages r
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any
 
@@ -14,11 +15,11 @@ from openinference.semconv.trace import (
     RerankerAttributes,
     SpanAttributes,
 )
-from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode, format_span_id, format_trace_id
 
-from langflow_otel import attributes as names
-from langflow_otel.export import messages
+from langflow_otel import names
+from langflow_otel.export import events, messages
 from langflow_otel.export.langsmith.model import model_of, usage_of
 from langflow_otel.export.langsmith.stamp import iso, place_of
 
@@ -33,7 +34,7 @@ LLM, EMBEDDING, RETRIEVER, TOOL, PROMPT, CHAIN = (
     "prompt",
     "chain",
 )
-LOG = "log"
+LOG, APPROVAL = "log", "approval"
 USAGE = "usage_metadata"
 _COUNTED = frozenset({LLM, EMBEDDING})
 _RUN_TYPES: Mapping[str, str] = MappingProxyType(
@@ -46,27 +47,24 @@ _RUN_TYPES: Mapping[str, str] = MappingProxyType(
         names.KIND_PROMPT: PROMPT,
     }
 )
+# Attributes whose key is not their name: `langflow.loop.index` is `loop_index`.
 _METADATA: Mapping[str, str] = MappingProxyType(
     {
         names.USER_ID: "user_id",
-        names.FLOW_ID: "flow_id",
-        names.FLOW_NAME: "flow_name",
-        names.FLOW_STATUS: "flow_status",
         names.RUN_ID: "flow_run_id",
-        names.ENTRY_POINT: "entry_point",
         names.VERSION: "langflow_version",
-        names.COMPONENT_ID: "component_id",
-        names.COMPONENT_TYPE: "component_type",
         names.COMPONENT_DISPLAY_NAME: "component_name",
-        names.COMPONENT_STATUS: "component_status",
-        names.COMPONENT_CACHED: "component_cached",
-        names.COMPONENT_UPSTREAM: "component_upstream",
-        names.LOGS_DROPPED: "logs_dropped",
-        names.INPUT_TRUNCATED: "input_truncated",
-        names.OUTPUT_TRUNCATED: "output_truncated",
         names.ERROR_TYPE: "error_type",
     }
 )
+_OURS = "langflow."
+# Read elsewhere, or for the exporters only.
+_NO_METADATA = frozenset({names.TRACE_NAME, names.EXPORT_PARENT, names.AGENT_TYPE})
+_EVENTS: Mapping[str, tuple[str, Mapping[str, str]]] = MappingProxyType(
+    {names.LOG_EVENT: (LOG, events.LOG), names.APPROVAL_EVENT: (APPROVAL, events.APPROVAL)}
+)
+# What is asked of a human, and what he gives.
+_DETAILS = frozenset({"prompt", "values"})
 # What an exception is that stops a run and is no failure: a cancel, a pause.
 _STOPS = frozenset({"CancelledError", "GeneratorExit", "GraphInterrupt", "NodeInterrupt"})
 
@@ -89,7 +87,7 @@ def run_of(span: ReadableSpan, project: str) -> Run | None:
     metadata["otel_trace_id"] = format_trace_id(context.trace_id)
     metadata["otel_span_id"] = format_span_id(context.span_id)
     if kind == names.KIND_AGENT and names.COMPONENT_ID in attributes:
-        metadata.setdefault("ls_agent_type", "root")
+        metadata.setdefault("ls_agent_type", str(attributes.get(names.AGENT_TYPE, "root")))
     tokens = usage_of(attributes) if run_type in _COUNTED else None
     metadata.pop(USAGE, None)
     if tokens:
@@ -120,6 +118,7 @@ def without_content(run: Run, *, inputs: bool, outputs: bool) -> Run:
     told = {**run, "events": [event for event in run["events"] if event["name"] != LOG]}
     if inputs:
         told["inputs"] = {}
+        told["events"] = [_undetailed(event) for event in told["events"]]
     if outputs:
         told["outputs"] = {}
         tokens = run["outputs"].get(USAGE)
@@ -201,13 +200,18 @@ def _document(told: Mapping[str, Any]) -> dict[str, Any]:
     return {**document, "id": told["id"]} if "id" in told else document
 
 
+def _undetailed(event: dict[str, Any]) -> dict[str, Any]:
+    kept = {k: v for k, v in event.get("kwargs", {}).items() if k not in _DETAILS}
+    return {**event, "kwargs": kept} if event["name"] == APPROVAL else event
+
+
 def _metadata(attributes: Attributes, run_type: str) -> dict[str, Any]:
     """Return the metadata: that of the run as told, and over it what LangSmith's pages read."""
     told = messages.parsed(attributes.get(SpanAttributes.METADATA))
     metadata = dict(_object(told, "metadata"))
-    for name, key in _METADATA.items():
-        value = attributes.get(name)
-        if value is not None:
+    for name, value in attributes.items():
+        key = _key_of(name)
+        if key is not None:
             metadata[key] = list(value) if isinstance(value, tuple) else value
     session = attributes.get(names.SESSION_ID)
     if session is not None:
@@ -221,6 +225,16 @@ def _metadata(attributes: Attributes, run_type: str) -> dict[str, Any]:
     return metadata
 
 
+@lru_cache(maxsize=4096)
+def _key_of(name: str) -> str | None:
+    """Return under which key of the metadata an attribute is told, None where it is not."""
+    if name in _METADATA:
+        return _METADATA[name]
+    if not name.startswith(_OURS) or name in _NO_METADATA:
+        return None
+    return name.removeprefix(_OURS).replace(".", "_")
+
+
 def _tags(attributes: Attributes) -> list[str]:
     told = messages.parsed(attributes.get(SpanAttributes.TAG_TAGS))
     if isinstance(told, str) or not isinstance(told, Iterable):
@@ -229,20 +243,17 @@ def _tags(attributes: Attributes) -> list[str]:
 
 
 def _events(span: ReadableSpan) -> list[dict[str, Any]]:
-    """Return the first token, which LangSmith tells the time to, and what a component logged."""
-    events = []
+    """Return the first token, which LangSmith tells the time to, logs, and what humans decided."""
+    told: list[dict[str, Any]] = []
     first = messages.first_token_ns(span)
     if first is not None:
-        events.append({"name": "new_token", "time": iso(first)})
-    events += [_log(event) for event in span.events if event.name == names.LOG_EVENT]
-    return sorted(events, key=lambda event: str(event["time"]))
-
-
-def _log(event: Event) -> dict[str, Any]:
-    told = event.attributes or {}
-    keys = {"name": names.LOG_NAME, "type": names.LOG_TYPE, "message": names.LOG_MESSAGE}
-    said = {key: told[name] for key, name in keys.items() if name in told}
-    return {"name": LOG, "time": iso(event.timestamp), "kwargs": said}
+        told.append({"name": "new_token", "time": iso(first)})
+    for event in span.events:
+        if event.name in _EVENTS:
+            name, fields = _EVENTS[event.name]
+            said = events.said_in(event, fields)
+            told.append({"name": name, "time": iso(event.timestamp), "kwargs": said})
+    return sorted(told, key=lambda event: str(event["time"]))
 
 
 def _error(span: ReadableSpan, attributes: Attributes) -> str | None:

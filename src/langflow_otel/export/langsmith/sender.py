@@ -23,7 +23,7 @@ from langflow_otel.guard import warn_once
 # 409 is for a run that is there already: it was sent before, and the answer was lost.
 _CONFLICT = 409
 # What is there in place of LangSmith's API: nothing of the kind, or only a way to it.
-_ELSEWHERE = ("HTTP 301", "HTTP 302", "HTTP 307", "HTTP 308", "HTTP 404", "HTTP 405")
+_ELSEWHERE = (301, 302, 307, 308, 404, 405)
 # Of one request (LangSmith's documentation): 100 runs and 20 MB; some is for what goes around them.
 MAX_RUNS, MAX_BYTES = 100, 18_000_000
 _AROUND = 1024
@@ -62,7 +62,7 @@ class LangSmithSender:
         except Exception as error:  # noqa: BLE001 - what it cannot write
             return Answer(Verdict.INVALID, type(error).__name__)
         answer = self._wire.answer or Answer(Verdict.INVALID, "not sent by langsmith's client")
-        if answer.detail in _ELSEWHERE:
+        if answer.status in _ELSEWHERE:
             warn_once(
                 "langflow-otel: %s in place of LangSmith's API; look at LANGSMITH_ENDPOINT (that "
                 "of one's own LangSmith ends in /api/v1)",

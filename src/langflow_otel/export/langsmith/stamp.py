@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import Span, SpanContext
 
-from langflow_otel.enrich import is_ai_span
+from langflow_otel.selection import is_ai_span
 
 TRACE_ID = "langsmith.trace.id"
 SPAN_ID = "langsmith.span.id"
@@ -29,6 +29,8 @@ _TIME, _ID = 22, 36
 _SEGMENT = _TIME + _ID
 _STEP = _SEGMENT + 1
 _MAX_LENGTH = MAX_DEPTH * _STEP - 1
+#: Of an order, what another Langflow is told: so many ancestors, as it goes with each request.
+MAX_TOLD = 32 * _STEP - 1
 _WHOLE = re.compile(r"\d{8}T\d{12}Z[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _MAX_MICROSECONDS = 253_402_300_799_999_999  # the end of the year 9999
 

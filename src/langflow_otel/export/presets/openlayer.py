@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 from opentelemetry.sdk.trace import ReadableSpan
 
-from langflow_otel import attributes as names
+from langflow_otel import names
 from langflow_otel.export.sending import Answer, Sender
 from langflow_otel.export.size import size_of
 from langflow_otel.guard import warn_once

@@ -6,6 +6,7 @@ Names under `langflow.` are ours. The others are those of OpenInference's semant
 
 from openinference.semconv.trace import (
     DocumentAttributes,
+    EmbeddingAttributes,
     OpenInferenceSpanKindValues,
     RerankerAttributes,
     SpanAttributes,
@@ -33,6 +34,8 @@ OUTPUT_LENGTH = "langflow.output.original_length"
 CONTENT_HIDDEN = "langflow.content.hidden"
 # The span's content was left out because the queue of a destination was nearly full.
 CONTENT_SHED = "langflow.content.shed"
+# The span was ended because its process was about to, not because what it tells of had.
+CUT_OFF = "langflow.cut_off"
 
 # -- the flow run
 FLOW_ID = "langflow.flow.id"
@@ -42,18 +45,45 @@ RUN_ID = "langflow.run.id"
 ENTRY_POINT = "langflow.entry_point"
 VERSION = "langflow.version"
 
+# -- what the link from a run to another one means: it goes on with one that had paused
+LINK_TYPE = "langflow.link.type"
+LINK_RESUMES = "resumes"
+
+# What the models that a flow called took, all in all: of no name that a backend adds up.
+USAGE_INPUT_TOKENS = "langflow.usage.input_tokens"
+USAGE_OUTPUT_TOKENS = "langflow.usage.output_tokens"
+USAGE_TOTAL_TOKENS = "langflow.usage.total_tokens"
+USAGE_CACHED_TOKENS = "langflow.usage.cached_tokens"
+USAGE_REASONING_TOKENS = "langflow.usage.reasoning_tokens"
+USAGE_MODEL_CALLS = "langflow.usage.model_calls"
+USAGE_COST = "langflow.usage.cost"
+
 # -- a component
 COMPONENT_ID = "langflow.component.id"
 COMPONENT_TYPE = "langflow.component.type"
 COMPONENT_DISPLAY_NAME = "langflow.component.display_name"
 COMPONENT_STATUS = "langflow.component.status"
+# How much of it was read, where the component gave out a stream that was not read to its end.
+STREAM_READ = "langflow.stream.read"
 COMPONENT_CACHED = "langflow.component.cached"
 COMPONENT_UPSTREAM = "langflow.component.upstream"
+# Which run of the component in this run of the flow, from 0, where it may be several.
+COMPONENT_RUN_INDEX = "langflow.component.run_index"
 GRAPH_NODE_ID = SpanAttributes.GRAPH_NODE_ID
 GRAPH_NODE_NAME = SpanAttributes.GRAPH_NODE_NAME
 GRAPH_NODE_PARENT_ID = SpanAttributes.GRAPH_NODE_PARENT_ID
 
-# -- a component that called a model nobody else traced
+# -- what runs in an iteration of a loop: the innermost loop's, from 0, and those of all loops
+#    around it, the outermost first, as `2/0`.
+LOOP_INDEX = "langflow.loop.index"
+LOOP_PATH = "langflow.loop.path"
+
+# On a span of LangChain's that did not come to its end: STATUS_CANCELLED or STATUS_PAUSED.
+STATUS = "langflow.status"
+# The span tells of a model call of which another one tells already, which has its tokens.
+MODEL_REPEATED = "langflow.model.repeated"
+
+# -- a model call that nobody else traced
 MODEL_NAME = SpanAttributes.LLM_MODEL_NAME
 MODEL_PROVIDER = SpanAttributes.LLM_PROVIDER
 INPUT_TOKENS = SpanAttributes.LLM_TOKEN_COUNT_PROMPT
@@ -68,10 +98,37 @@ DOCUMENT_METADATA = DocumentAttributes.DOCUMENT_METADATA
 DOCUMENT_SCORE = DocumentAttributes.DOCUMENT_SCORE
 DOCUMENT_ID = DocumentAttributes.DOCUMENT_ID
 
+# -- an agent
+AGENT_NAME = SpanAttributes.AGENT_NAME
+# Whether the agent runs on its own or for another one; in LangSmith's words for `ls_agent_type`.
+AGENT_TYPE = "langflow.agent.type"
+
+# -- a call of an embedding model; the text and the vector stand behind `embedding.embeddings.0.`
+EMBEDDING_MODEL = SpanAttributes.EMBEDDING_MODEL_NAME
+EMBEDDINGS = SpanAttributes.EMBEDDING_EMBEDDINGS
+EMBEDDING_TEXT = EmbeddingAttributes.EMBEDDING_TEXT
+EMBEDDING_VECTOR = EmbeddingAttributes.EMBEDDING_VECTOR
+EMBEDDING_COUNT = "langflow.embedding.count"
+EMBEDDING_DIMENSIONS = "langflow.embedding.dimensions"
+
 # -- a tool call
+TOOL_ID = SpanAttributes.TOOL_ID
 TOOL_NAME = SpanAttributes.TOOL_NAME
 TOOL_DESCRIPTION = SpanAttributes.TOOL_DESCRIPTION
 TOOL_PARAMETERS = SpanAttributes.TOOL_PARAMETERS
+
+# -- a call of an MCP server's tool, by OpenTelemetry's semantic conventions for MCP
+MCP_METHOD = "mcp.method.name"
+MCP_PROTOCOL_VERSION = "mcp.protocol.version"
+MCP_SESSION_ID = "mcp.session.id"
+NETWORK_PROTOCOL = "network.protocol.name"
+NETWORK_TRANSPORT = "network.transport"
+SERVER_ADDRESS = "server.address"
+SERVER_PORT = "server.port"
+# What the server calls itself, for which they have no name; and the tool's name there, which an
+# agent may know by another.
+MCP_SERVER = "langflow.mcp.server.name"
+MCP_TOOL = "langflow.mcp.tool.name"
 
 # -- the events: what a component logged, and what went wrong
 LOG_EVENT = "langflow.log"
@@ -81,6 +138,13 @@ LOG_NAME = "langflow.log.name"
 LOG_TYPE = "langflow.log.type"
 LOG_MESSAGE = "langflow.log.message"
 LOGS_DROPPED = "langflow.logs.dropped"
+# On the flow: what a human decided while the run was paused.
+APPROVAL_EVENT = "langflow.approval"
+APPROVAL_KIND = "langflow.approval.kind"
+APPROVAL_DECISION = "langflow.approval.decision"
+APPROVAL_TOOLS = "langflow.approval.tools"
+APPROVAL_PROMPT = "langflow.approval.prompt"
+APPROVAL_VALUES = "langflow.approval.values"
 EXCEPTION_EVENT = "exception"
 EXCEPTION_TYPE = "exception.type"
 EXCEPTION_MESSAGE = "exception.message"
@@ -93,6 +157,9 @@ EXPORT_PARENT = "langflow.export.parent"
 # What exporters are told by the enrich processor, and do not send: this, and a run's place in
 # LangSmith's tree (see `export.langsmith.stamp`).
 INTERNAL_PREFIXES = (EXPORT_PARENT, "langsmith.")
+# So is this, but it is content: the metadata that was given for a run, without that of the call, on
+# spans of another instrumentor's.
+RUN_METADATA = "metadata.langflow.run"
 # In the baggage, so that a flow that another Langflow calls over HTTP hangs on what called it:
 # the trace id and the id of the innermost span of ours, as `<32 hex digits>-<16 hex digits>`.
 BAGGAGE_PARENT = "langflow.parent"
@@ -118,13 +185,26 @@ SAFE = (
     "langflow.flow.",
     "langflow.run.",
     "langflow.trace.",
+    "langflow.usage.",
+    STATUS,
+    MODEL_REPEATED,
     "langflow.component.",
+    "langflow.loop.",
+    "langflow.link.",
+    APPROVAL_KIND,
+    APPROVAL_DECISION,
+    APPROVAL_TOOLS,
+    "langflow.agent.",
+    "langflow.embedding.",
+    "langflow.mcp.",
     "langflow.entry_point",
     "langflow.version",
     "langflow.logs.",
     LOG_TYPE,
     INPUT_MIME_TYPE,
     "langflow.content.",
+    CUT_OFF,
+    STREAM_READ,
     INPUT_TRUNCATED,
     INPUT_LENGTH,
     OUTPUT_MIME_TYPE,
@@ -134,8 +214,8 @@ SAFE = (
     SESSION_ID,
     USER_ID,
     "graph.node.",
-    "agent.name",
-    "embedding.model_name",
+    AGENT_NAME,
+    EMBEDDING_MODEL,
     "llm.cost.",
     "llm.finish_reason",
     MODEL_NAME,
@@ -148,7 +228,14 @@ SAFE = (
     "reranker.top_k",
     TOOL_NAME,
     TOOL_DESCRIPTION,
-    "tool.id",
+    TOOL_ID,
+    MCP_METHOD,
+    MCP_PROTOCOL_VERSION,
+    MCP_SESSION_ID,
+    NETWORK_PROTOCOL,
+    NETWORK_TRANSPORT,
+    SERVER_ADDRESS,
+    SERVER_PORT,
     ERROR_TYPE,
     EXCEPTION_TYPE,
     "exception.escaped",
@@ -236,6 +323,8 @@ CONTENT_PREFIXES = (
 # Where inputs, or outputs, alone are not wanted, of any span this is taken away.
 INPUT_PREFIXES = (
     "input.value",
+    APPROVAL_PROMPT,
+    APPROVAL_VALUES,
     "llm.input_messages",
     "llm.prompt",
     "llm.invocation_parameters",
@@ -281,6 +370,8 @@ TOLD = (LOG_NAME, LOG_MESSAGE, EXCEPTION_MESSAGE, EXCEPTION_STACKTRACE)
 ADDRESSES = ("http.url", "url.full", "http.target")
 URL_QUERY = "url.query"
 
+# What is counted, and must not be on a span that repeats another.
+COUNTED_PREFIXES = ("llm.token_count.", "llm.cost.", "gen_ai.usage.", "llm.usage.")
 # What a semantic convention calls a model call, so that one call is never counted twice.
 GENAI_OPERATION = "gen_ai.operation.name"
 GENAI_MODEL_OPERATIONS = frozenset({"chat", "completion", "text_completion", "generate_content"})

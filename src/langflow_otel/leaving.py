@@ -1,0 +1,118 @@
+"""The end of the process: whatever it ends by, what is left is sent first, within one bound.
+
+`atexit` is where a normal exit, an exception and an interrupt come by. It is not called by a
+signal that nobody handles, nor in the workers of a server (those leave by `os._exit`, or uvicorn
+raises the signal once more): so there is a handler for SIGTERM, and a seam where uvicorn stops.
+"""
+
+import atexit
+import os
+import signal
+import threading
+import time
+from concurrent.futures import wait
+from contextlib import suppress
+from types import FrameType
+from typing import Any
+
+from langflow_otel.export.background import Background
+from langflow_otel.flushing import Flusher, all_done
+from langflow_otel.guard import safely
+from langflow_otel.spans import under_way
+
+
+class Bound:
+    """The time for all that is done at the end, however often that is announced.
+
+    Args:
+        seconds: How long that is.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        """See the class."""
+        self._seconds = seconds
+        self._until: float | None = None
+
+    def left(self) -> float:
+        """Return how many seconds are left; all of them, where the last end was none."""
+        now = time.monotonic()
+        if self._until is None or now > self._until + self._seconds:
+            self._until = now + self._seconds
+        return max(0.0, self._until - now)
+
+    def note(self, *, done: bool) -> bool:
+        """Say whether all was sent in time: then another announcement has all its time, too."""
+        if done:
+            self._until = None
+        return done
+
+
+class Leaving:
+    """Ends the spans that are under way, and sends what is queued, when the process ends.
+
+    Args:
+        flusher: Sends what is queued.
+        close: Sends what is queued and closes what was made here, in so many seconds.
+        seconds: How long that may take, in all.
+    """
+
+    def __init__(self, flusher: Flusher, close: Any, seconds: float) -> None:
+        """See the class."""
+        self._flusher = flusher
+        self._close = close
+        self._bound = Bound(seconds)
+        self._handles_sigterm = False
+        #: Whether it is still this that is to be done at the end.
+        self.watches = False
+
+    def watch(self, *, sigterm: bool) -> None:
+        """Watch for the end, of a SIGTERM that nobody else handles only where that is wanted."""
+        self.watches = True
+        # After the provider's own, and so called before it.
+        atexit.register(self.at_exit)
+        if sigterm and _nobody_handles(signal.getsignal(signal.SIGTERM)):
+            # Only the main thread may; a server's worker does not need it.
+            with suppress(ValueError):
+                signal.signal(signal.SIGTERM, self._terminated)
+                self._handles_sigterm = True
+
+    def forget(self) -> None:
+        """Watch no more."""
+        self.watches = False
+        atexit.unregister(self.at_exit)
+        if self._handles_sigterm and signal.getsignal(signal.SIGTERM) == self._terminated:
+            with suppress(ValueError):
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        self._handles_sigterm = False
+
+    def at_exit(self) -> None:
+        """Send what is left, and close."""
+        under_way.cut_off()
+        safely(self._close, self._bound.left())
+
+    def server_stops(self) -> None:
+        """Begin to send, while a server waits for its last requests."""
+        self._flusher.begin(patient=False)
+
+    async def server_has_stopped(self) -> None:
+        """Send what is left, off the event loop."""
+        # A server in another thread may be stopped in a process that goes on.
+        if threading.current_thread() is threading.main_thread():
+            under_way.cut_off()
+        self._bound.note(done=await all_done(self._flusher.begin(), self._bound.left()))
+
+    def _terminated(self, number: int, _: FrameType | None) -> None:
+        # Anything may have been interrupted, with any lock held: what takes one is for a thread.
+        wait([Background().call(self._leave)], self._bound.left())
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    def _leave(self) -> None:
+        under_way.cut_off()
+        wait(self._flusher.begin(), self._bound.left())
+
+
+def _nobody_handles(handler: Any) -> bool:
+    """Tell whether SIGTERM is free: a thread that is not the main one could not take ours away."""
+    ours = getattr(handler, "__self__", None)
+    return handler is signal.SIG_DFL or (isinstance(ours, Leaving) and not ours.watches)

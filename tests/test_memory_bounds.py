@@ -1,0 +1,121 @@
+"""What waits for a backend that is dead takes no more memory than it may, however much comes."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import StatusCode
+
+from langflow_otel import LangflowInstrumentor
+from langflow_otel.export.account import Statistics
+from langflow_otel.selection import SCOPE
+from tests.support import faults
+from tests.support.counting import CountingSpanProcessor
+from tests.support.receiver import OtlpReceiver
+
+MB, KB = 1_000_000, 1_000
+FAULTS = {"hanging": faults.hanging, "refusing": faults.refusing}
+
+
+class Text(str):
+    """A text that can be asked for whether it is still held."""
+
+
+class Dead:
+    """Langflow, instrumented, with one destination that takes nothing."""
+
+    def __init__(self) -> None:
+        provider = LangflowInstrumentor().tracer_provider
+        assert isinstance(provider, TracerProvider)
+        self.counting = CountingSpanProcessor()
+        provider.add_span_processor(self.counting)
+        self._tracer = provider.get_tracer(SCOPE)
+        self._texts: weakref.WeakSet[Text] = weakref.WeakSet()
+
+    @property
+    def statistics(self) -> Statistics:
+        return LangflowInstrumentor().statistics()["phoenix"]
+
+    @property
+    def held(self) -> int:
+        """The characters of all texts that something still holds."""
+        return sum(map(len, list(self._texts)))
+
+    def end(self, size: int, *, failed: bool = False) -> None:
+        """End a span with a text of that size."""
+        text = Text("x" * size)
+        self._texts.add(text)
+        with self._tracer.start_as_current_span("span", attributes={"input.value": text}) as span:
+            if failed:
+                span.set_status(StatusCode.ERROR)
+
+
+@pytest.fixture
+def cap() -> int:
+    return 4 << 20
+
+
+@pytest.fixture(params=FAULTS)
+def dead(
+    request: pytest.FixtureRequest,
+    receiver: OtlpReceiver,
+    environment: pytest.MonkeyPatch,
+    cap: int,
+) -> Iterator[Dead]:
+    environment.setenv("OTEL_PYTHON_LANGFLOW_QUEUE_MAX_BYTES", str(cap))
+    environment.setenv("PHOENIX_COLLECTOR_ENDPOINT", receiver.endpoint)
+    environment.setenv("OTEL_PYTHON_LANGFLOW_SHUTDOWN_TIMEOUT", "100")
+    with receiver.faults.mode(FAULTS[request.param]()):
+        LangflowInstrumentor().instrument()
+        try:
+            yield Dead()
+        finally:
+            LangflowInstrumentor().uninstrument()
+
+
+@pytest.mark.parametrize(
+    ("spans", "size", "cap"),
+    [(2_500, MB, 64 << 20), (10_000, 10 * KB, 4 << 20)],
+    ids=["2,500 of 1 MB", "10,000 of 10 KB"],
+)
+def test_the_queue_of_a_dead_backend_never_holds_more_bytes_than_it_may(
+    dead: Dead, spans: int, size: int, cap: int
+) -> None:
+    for number in range(spans):
+        dead.end(size, failed=number % 10 == 0)
+        told = dead.statistics
+        assert told.queue_bytes <= cap
+        assert told.accepted + sum(told.refused.values()) == dead.counting.ended == number + 1
+        # What the queue says is what there is; but for a batch that has just been given up.
+        assert dead.held <= cap + max(cap, 2 * size)
+    told = dead.statistics
+    assert told.without_content > 0
+    assert told.refused.keys() <= {"queue_bytes", "queue_full"}
+    # Content goes first; spans, where there are too many even without.
+    assert told.without_content + sum(told.refused.values()) > spans // 2
+
+
+def test_nor_where_many_threads_end_spans_at_once(dead: Dead, cap: int) -> None:
+    threads, each = 8, 500
+    highest = [0] * threads
+    begin = threading.Barrier(threads)
+
+    def end_some(thread: int) -> None:
+        begin.wait(30)
+        for _ in range(each):
+            dead.end(100 * KB)
+            highest[thread] = max(highest[thread], dead.statistics.queue_bytes)
+
+    running = [threading.Thread(target=end_some, args=(number,)) for number in range(threads)]
+    for one in running:
+        one.start()
+    for one in running:
+        one.join(60)
+    told = dead.statistics
+    assert 0 < max(highest) <= cap
+    assert told.accepted + sum(told.refused.values()) == dead.counting.ended == threads * each
+    assert told.accepted == told.exported + sum(told.dropped.values()) + told.queue_items

@@ -1,0 +1,572 @@
+"""Whatever a process ends by, its spans are sent; and it ends in time, whatever the backend does.
+
+The processes are real; what they do is a few spans, which is quicker than a Langflow.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from http.client import HTTPException
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+
+from tests.support import faults
+from tests.support.process import clean_environment, first_on_path, free_port
+from tests.support.receiver import OtlpReceiver
+
+SPANS = 5
+# Nothing is sent but when the process ends; the export of a hanging backend takes 30 seconds.
+LATE = {"OTEL_BSP_SCHEDULE_DELAY": "3000000", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "512"}
+PROCESS_IDS = {"OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "process"}
+# A process that has not ended by then hangs; how long it takes is measured by the benchmark `exit`.
+PATIENCE = 60.0
+# For ever, of what a process must not wait for.
+AN_HOUR = "3600000"
+
+# Who makes the provider, and what sends: ours both; OpenTelemetry's and ours; OpenTelemetry's both.
+WAYS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
+    "ours": ((), {}),
+    "launcher": (("langflow-otel", "run", "--"), {}),
+    "theirs": (
+        ("opentelemetry-instrument",),
+        {
+            "OTEL_TRACES_EXPORTER": "phoenix",
+            "OTEL_METRICS_EXPORTER": "none",
+            "OTEL_LOGS_EXPORTER": "none",
+            "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ",".join(
+                {point.name for point in entry_points(group="opentelemetry_instrumentor")}
+                - {"langflow"}
+            ),
+        },
+    ),
+}
+
+BEGINNING = f"""
+import asyncio, os, signal, sys, threading, time
+# Who runs the tests in a shell's background ignores it, and so would all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+import langflow_otel
+from langflow_otel import LangflowInstrumentor
+LangflowInstrumentor().instrument()
+from opentelemetry import trace
+tracer = (LangflowInstrumentor().tracer_provider).get_tracer("langflow_otel")
+for number in range({SPANS}):
+    tracer.start_span(f"span {{number}}").end()
+def ready():
+    print("ready", flush=True)
+"""
+
+ENDINGS = {
+    "its end": ("", 0),
+    "an exit code": ("sys.exit(3)", 3),
+    "an exception": ("raise ValueError", 1),
+    "a loop that ends": ("asyncio.run(asyncio.sleep(0))", 0),
+    "a signal for an interrupt": ("ready(); time.sleep(60)", -signal.SIGINT),
+    "a signal for its end": ("ready(); time.sleep(60)", -signal.SIGTERM),
+    "the same in a loop": (
+        """
+        async def wait():
+            ready()
+            await asyncio.sleep(60)
+        asyncio.run(wait())
+        """,
+        -signal.SIGTERM,
+    ),
+    "the same, handled": (
+        """
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+        ready(); time.sleep(60)
+        """,
+        0,
+    ),
+    "the end of its main thread": (
+        "threading.Thread(target=time.sleep, args=(60,), daemon=True).start()",
+        0,
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def receiver() -> Iterator[OtlpReceiver]:
+    with OtlpReceiver() as started:
+        yield started
+
+
+@pytest.fixture(autouse=True)
+def anew(receiver: OtlpReceiver) -> Iterator[None]:
+    receiver.clear()
+    yield
+    receiver.faults.clear()
+
+
+@contextmanager
+def running(ending: str, env: dict[str, str], way: str = "ours") -> Iterator[subprocess.Popen[str]]:
+    prefix, more = WAYS[way]
+    command = [*prefix, sys.executable, "-c", BEGINNING + textwrap.dedent(ending)]
+    process = subprocess.Popen(
+        command,
+        env=clean_environment({**first_on_path(sys.executable), **LATE, **more, **env}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        # With all that it has forked.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def end(process: subprocess.Popen[str], ending: str) -> tuple[int, str]:
+    """Let `process` come to its end; its code, and what it said to stderr."""
+    if "signal" in ending or "same" in ending:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n", process.communicate()[1]
+        number = signal.SIGINT if "interrupt" in ending else signal.SIGTERM
+        process.send_signal(number)
+    said = process.communicate(timeout=120)[1]
+    return process.returncode, said
+
+
+def arrived(receiver: OtlpReceiver) -> list[str]:
+    assert receiver.rejected == []
+    return [span.name for span in receiver.spans]
+
+
+EXPECTED = [f"span {number}" for number in range(SPANS)]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_what_has_ended_is_sent_whatever_a_process_ends_by(
+    ending: str, receiver: OtlpReceiver
+) -> None:
+    code, expected = ENDINGS[ending]
+    with running(code, {"PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint}) as process:
+        assert end(process, ending)[0] == expected
+    assert arrived(receiver) == EXPECTED
+
+
+@pytest.mark.parametrize("way", ["launcher", "theirs"])
+@pytest.mark.parametrize("ending", ["its end", "a signal for its end"])
+def test_a_provider_that_was_made_elsewhere_sends_it_too(
+    ending: str, way: str, receiver: OtlpReceiver
+) -> None:
+    env = {"PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint}
+    code, expected = ENDINGS[ending]
+    with running(code, env, way) as process:
+        assert end(process, ending)[0] == expected
+    assert sorted(arrived(receiver)) == EXPECTED
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("ending", ["its end", "a signal for its end"])
+def test_where_the_backend_hangs_the_process_ends_within_the_bound(
+    ending: str, way: str, receiver: OtlpReceiver
+) -> None:
+    receiver.faults.set(faults.hanging())
+    env = {
+        "PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint,
+        "OTEL_BSP_EXPORT_TIMEOUT": AN_HOUR,
+        "OTEL_PYTHON_LANGFLOW_SHUTDOWN_TIMEOUT": "1000",
+    }
+    told = "ready(); time.sleep(60)" if "signal" in ending else "ready()"
+    with running(told, env, way) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        if "signal" in ending:
+            process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=PATIENCE)
+    assert process.returncode == ENDINGS[ending][1]
+
+
+@pytest.mark.parametrize("way", ["ours", "launcher"])
+@pytest.mark.parametrize("ending", ["its end", "a signal for its end"])
+def test_a_backend_that_hangs_takes_no_time_of_the_others_at_the_end(
+    ending: str, way: str, receiver: OtlpReceiver
+) -> None:
+    with OtlpReceiver() as hanging, hanging.faults.mode(faults.hanging()):
+        env = {
+            "OTEL_TRACES_EXPORTER": "phoenix,langflow_otlp",
+            "PHOENIX_COLLECTOR_ENDPOINT": hanging.endpoint,
+            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
+            "OTEL_PYTHON_LANGFLOW_SHUTDOWN_TIMEOUT": "2000",
+        }
+        code, expected = ENDINGS[ending]
+        with running(code, env, way) as process:
+            assert end(process, ending)[0] == expected
+        assert hanging.spans == []
+    assert sorted(arrived(receiver)) == EXPECTED
+
+
+def test_sigterm_is_watched_again_after_a_shutdown_in_another_thread(
+    receiver: OtlpReceiver,
+) -> None:
+    code = f"""
+    stopping = threading.Thread(target=langflow_otel.shutdown)
+    stopping.start()
+    stopping.join()
+    LangflowInstrumentor().uninstrument()
+    LangflowInstrumentor().instrument()
+    tracer = LangflowInstrumentor().tracer_provider.get_tracer("langflow_otel")
+    for number in range({SPANS}):
+        tracer.start_span(f"later {{number}}").end()
+    ready()
+    time.sleep(60)
+    """
+    ending = "a signal for its end"
+    with running(code, {"PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint}) as process:
+        assert end(process, ending)[0] == -signal.SIGTERM
+    later = [name for name in arrived(receiver) if name.startswith("later")]
+    assert later == [f"later {number}" for number in range(SPANS)]
+
+
+def test_a_signal_can_be_left_alone(receiver: OtlpReceiver) -> None:
+    env = {
+        "PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint,
+        "OTEL_PYTHON_LANGFLOW_FLUSH_ON_SIGTERM": "false",
+    }
+    ending = "a signal for its end"
+    with running(ENDINGS[ending][0], env) as process:
+        assert end(process, ending)[0] == -signal.SIGTERM
+    assert arrived(receiver) == []
+
+
+def test_a_handler_of_somebody_elses_stays(receiver: OtlpReceiver) -> None:
+    code = """
+    mine = lambda *_: None
+    signal.signal(signal.SIGTERM, mine)
+    LangflowInstrumentor().uninstrument()
+    assert signal.getsignal(signal.SIGTERM) is mine
+    LangflowInstrumentor().instrument()
+    assert signal.getsignal(signal.SIGTERM) is mine
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    LangflowInstrumentor().uninstrument()
+    LangflowInstrumentor().instrument()
+    assert signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    LangflowInstrumentor().uninstrument()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    """
+    with running(code, {"PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint}) as process:
+        code, said = end(process, "")
+        assert code == 0, said
+
+
+IN_A_LOCK = """
+from langflow_otel.spans import Flow
+from opentelemetry.sdk.trace import SpanProcessor
+class Locking(SpanProcessor):
+    lock = threading.Lock()
+    def on_end(self, span):
+        with self.lock:
+            if span.name == "the last":
+                ready()
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(60)
+LangflowInstrumentor().tracer_provider.add_span_processor(Locking())
+run = LangflowInstrumentor()._tracer.flow(Flow(name="a run"), trace.INVALID_SPAN)
+tracer.start_span("the last").end()
+"""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_signal_that_comes_while_a_lock_is_held_ends_the_process(
+    way: str, receiver: OtlpReceiver
+) -> None:
+    env = {
+        "PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint,
+        "OTEL_PYTHON_LANGFLOW_SHUTDOWN_TIMEOUT": "1000",
+    }
+    with running(IN_A_LOCK, env, way) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n", process.communicate()[1]
+        # A handler that took the lock itself would wait for its own thread for ever.
+        assert process.wait(PATIENCE) == -signal.SIGTERM
+
+
+UVICORN = """
+import uvicorn
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            event = await receive()
+            await send({"type": event["type"] + ".complete"})
+            if event["type"] == "lifespan.startup":
+                ready()
+            else:
+                return
+    tracer.start_span("span of a request").end()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": str(os.getpid()).encode()})
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_uvicorn_sends_what_is_left_when_it_is_stopped(
+    number: signal.Signals, receiver: OtlpReceiver
+) -> None:
+    pytest.importorskip("uvicorn")
+    code = UVICORN + "uvicorn.run(app, port=0, log_level='error')"
+    # What is not sent by the seam is not sent at all.
+    env = {
+        "PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint,
+        "OTEL_PYTHON_LANGFLOW_FLUSH_ON_SIGTERM": "false",
+    }
+    with running(code, env) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n", process.communicate()[1]
+        process.send_signal(number)
+        process.communicate(timeout=120)
+    assert arrived(receiver) == EXPECTED
+
+
+GUNICORN = f"""
+{UVICORN}
+from gunicorn.app.base import BaseApplication
+from uvicorn.workers import UvicornWorker
+class Application(BaseApplication):
+    def load_config(self):
+        options = dict(worker_class=UvicornWorker, bind="127.0.0.1:" + sys.argv[1], workers=2,
+                       preload_app=True, max_requests=int(sys.argv[2]), loglevel="error",
+                       # Nor would gunicorn kill a worker that hangs.
+                       graceful_timeout=3600)
+        for name, value in options.items():
+            self.cfg.set(name, value)
+    def load(self):
+        return app
+Application().run()
+"""
+
+
+@contextmanager
+def gunicorn(port: int, env: dict[str, str], max_requests: int) -> Iterator[subprocess.Popen[str]]:
+    """Two workers, of a process that has spans queued when it forks them."""
+    code = GUNICORN.replace("sys.argv[1]", f'"{port}"').replace("sys.argv[2]", str(max_requests))
+    # What is not sent by the seam is not sent at all: uvicorn has a handler in the workers.
+    with running(code, env) as process:
+        assert process.stdout is not None
+        for _ in range(2):
+            assert process.stdout.readline() == "ready\n", process.communicate()[1]
+        yield process
+
+
+def ask(port: int) -> str:
+    """Let a worker answer, in a connection of its own; its process id."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=60) as answer:
+        return str(answer.read().decode())
+
+
+needs_gunicorn = pytest.mark.skipif(
+    importlib.util.find_spec("gunicorn") is None, reason="no gunicorn in this environment"
+)
+
+
+# What a supervisor does, and what a terminal does at Ctrl+C.
+STOPS = {
+    "by a supervisor": lambda pid: os.kill(pid, signal.SIGTERM),
+    "in a terminal": lambda pid: os.killpg(pid, signal.SIGINT),
+}
+
+
+@needs_gunicorn
+@pytest.mark.parametrize("stop", STOPS)
+def test_gunicorns_workers_send_what_is_left_when_it_is_stopped(
+    stop: str, receiver: OtlpReceiver
+) -> None:
+    port = free_port()
+    env = {"PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint, **PROCESS_IDS}
+    with gunicorn(port, env, 0) as process:
+        answered = Counter(ask(port) for _ in range(20))
+        assert arrived(receiver) == []
+        STOPS[stop](process.pid)
+        process.communicate(timeout=120)
+    of_requests = [span for span in receiver.spans if span.name == "span of a request"]
+    assert Counter(str(span.resource["process.pid"]) for span in of_requests) == answered
+    # By the process that forked them, and by nobody else.
+    assert sorted(arrived(receiver)) == sorted([*EXPECTED, *["span of a request"] * 20])
+
+
+@needs_gunicorn
+def test_a_worker_that_gunicorn_replaces_sends_what_is_left(receiver: OtlpReceiver) -> None:
+    port = free_port()
+    env = {"PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint, **PROCESS_IDS}
+    answered = Counter[str]()
+    with gunicorn(port, env, 3) as process:
+        deadline = time.monotonic() + 60
+        while len(answered) < 5 and time.monotonic() < deadline:
+            # One that is about to go closes a connection that has not asked yet.
+            with suppress(OSError, HTTPException):
+                answered[ask(port)] += 1
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=120)
+    of_requests = [span for span in receiver.spans if span.name == "span of a request"]
+    assert Counter(str(span.resource["process.pid"]) for span in of_requests) == answered
+    instances = {
+        (span.resource["process.pid"], span.resource.get("service.instance.id"))
+        for span in of_requests
+    }
+    assert len(instances) == len(answered) == 5
+    ids = [span.span_id for span in receiver.spans]
+    assert len(set(ids)) == len(ids) == answered.total() + SPANS
+
+
+@needs_gunicorn
+def test_gunicorn_stops_within_the_bound_where_the_backend_hangs(receiver: OtlpReceiver) -> None:
+    receiver.faults.set(faults.hanging())
+    port = free_port()
+    env = {
+        "PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint,
+        "OTEL_BSP_EXPORT_TIMEOUT": AN_HOUR,
+        "OTEL_PYTHON_LANGFLOW_SHUTDOWN_TIMEOUT": "1000",
+    }
+    with gunicorn(port, env, 0) as process:
+        assert ask(port)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+
+
+def test_a_server_in_a_thread_that_stops_cuts_nothing_off(receiver: OtlpReceiver) -> None:
+    pytest.importorskip("uvicorn")
+    code = f"""
+{UVICORN}
+from langflow_otel.spans import under_way
+server = uvicorn.Server(uvicorn.Config(app, port=0, log_level="error"))
+from langflow_otel.spans import Flow
+run = LangflowInstrumentor()._tracer.flow(Flow(name="a run"), trace.INVALID_SPAN)
+thread = threading.Thread(target=server.run)
+thread.start()
+while not server.started:
+    time.sleep(0.01)
+server.should_exit = True
+thread.join()
+assert not run.ended
+run.end()
+"""
+    with running(code, {"PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint}) as process:
+        code, said = end(process, "")
+        assert code == 0, said
+    (run,) = [span for span in receiver.spans if span.name == "a run"]
+    assert run.attributes["langflow.flow.status"] == "ok"
+    assert "langflow.cut_off" not in run.attributes
+
+
+FLOW = """
+from tests.support import flows
+async def main():
+    run = asyncio.create_task(flows.run_flow(flows.slow(300)))
+    from langflow_otel.spans import under_way
+    while "Wait" not in [each.span.name for each in under_way.all_of_them()]:
+        await asyncio.sleep(0.05)
+    ready()
+    await run
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", WAYS)
+def test_a_run_that_the_end_cuts_off_is_told_as_cancelled(way: str, receiver: OtlpReceiver) -> None:
+    env = {
+        "PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint,
+        "PYTHONPATH": str(Path(__file__).parent.parent),
+    }
+    with running(FLOW, env, way) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n", process.communicate()[1]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == -signal.SIGTERM
+    told = {span.name: span.attributes for span in receiver.spans}
+    assert {"Slow", "Wait", "Chat Input", *EXPECTED} == set(told)
+    assert told["Slow"]["langflow.flow.status"] == "cancelled"
+    assert told["Wait"]["langflow.component.status"] == "cancelled"
+    assert told["Wait"]["langflow.cut_off"] is told["Slow"]["langflow.cut_off"] is True
+    assert told["Chat Input"]["langflow.component.status"] == "ok"
+
+
+FORKS = """
+stop = threading.Event()
+def work():
+    while not stop.is_set():
+        tracer.start_span("of a thread").end()
+        time.sleep(0.001)
+threads = [threading.Thread(target=work) for _ in range(4)]
+for thread in threads:
+    thread.start()
+forks = int(sys.argv[1])
+for number in range(forks):
+    child = os.fork()
+    if child == 0:
+        # The threads are the parent's; what they have queued is, too.
+        tracer.start_span(f"of child {number}").end()
+        os._exit(0 if langflow_otel.force_flush(60000) else 9)
+    _, status = os.waitpid(child, 0)
+    assert status == 0, (number, status)
+stop.set()
+for thread in threads:
+    thread.join()
+assert langflow_otel.force_flush(60000)
+told = LangflowInstrumentor().statistics()["phoenix"]
+assert told.lost == 0, told
+print(told.exported, flush=True)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.parametrize("forks", [10, pytest.param(200, marks=pytest.mark.slow)])
+def test_of_processes_that_are_forked_under_load_each_span_arrives_once(
+    forks: int, receiver: OtlpReceiver
+) -> None:
+    env = {
+        "PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint,
+        "OTEL_BSP_SCHEDULE_DELAY": "20",
+        "OTEL_BSP_MAX_QUEUE_SIZE": "100000",
+    }
+    code = FORKS.replace("sys.argv[1]", str(forks))
+    with running(code, env) as process:
+        out, said = process.communicate(timeout=280)
+    assert process.returncode == 0, said
+    spans = receiver.spans
+    assert len({span.span_id for span in spans}) == len(spans) == int(out) + forks
+    assert {f"of child {number}" for number in range(forks)} <= {span.name for span in spans}
+
+
+FORKED_IN_A_RUN = """
+from langflow_otel.spans import Flow
+run = LangflowInstrumentor()._tracer.flow(Flow(name="a run"), trace.INVALID_SPAN)
+child = os.fork()
+if child == 0:
+    tracer.start_span("of the child").end()
+    run.end()
+    sys.exit(0)
+assert os.waitpid(child, 0)[1] == 0
+run.end()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_span_under_way_is_that_of_the_process_which_began_it(receiver: OtlpReceiver) -> None:
+    env = {
+        "PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint,
+        **PROCESS_IDS,
+    }
+    with running(FORKED_IN_A_RUN, env) as process:
+        assert end(process, "")[0] == 0
+    assert sorted(arrived(receiver)) == sorted([*EXPECTED, "a run", "of the child"])
+    pids = {span.name: span.resource["process.pid"] for span in receiver.spans}
+    assert pids["a run"] == process.pid
+    assert pids["of the child"] not in {process.pid, None}

@@ -1,0 +1,255 @@
+"""Servers that are frozen right after an answer, stopped in the middle of a run, and forked."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.support import faults, flows
+from tests.support.background import Server
+from tests.support.invariants import check
+from tests.support.lfx_cli import LfxServe
+from tests.support.process import OFFLINE, clean_environment, first_on_path
+from tests.support.receiver import OtlpReceiver
+from tests.support.server import LangflowServer
+from tests.support.spans import Span
+from tests.support.tree import render
+
+PREFIX = ("langflow-otel", "run", "--")
+# Nothing is sent but before an answer, or at the end.
+LATE = {"OTEL_BSP_SCHEDULE_DELAY": "3000000", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "2048"}
+BEFORE_THE_ANSWER = {
+    **LATE,
+    "LANGFLOW_TRACING_BACKGROUND": "false",
+    "OTEL_PYTHON_LANGFLOW_FLUSH_TIMEOUT": "60000",
+}
+whole = pytest.mark.skipif(
+    importlib.util.find_spec("langflow") is None, reason="no langflow-base in this environment"
+)
+
+
+@pytest.fixture(scope="module")
+def backend() -> Iterator[OtlpReceiver]:
+    with OtlpReceiver() as started:
+        yield started
+
+
+@pytest.fixture(autouse=True)
+def anew(backend: OtlpReceiver) -> None:
+    backend.clear()
+
+
+@pytest.fixture(scope="module")
+def flow_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("flow") / "sync.json"
+    path.write_text(json.dumps(flows.sync_method()))
+    return path
+
+
+def whole_trace(backend: OtlpReceiver) -> None:
+    """What has arrived is one whole trace."""
+    assert backend.rejected == []
+    spans = backend.spans
+    check(spans, traces=1)
+    tree = render(spans)
+    assert tree.splitlines()[0].startswith("CHAIN Sync method"), tree
+    assert {"Chat Input", "Compute", "Chat Output"} <= {span.name for span in spans}, tree
+
+
+def frozen_after(server: Server, answer: Callable[[], str], backend: OtlpReceiver) -> None:
+    backend.clear()
+    assert answer()
+    with server.frozen():
+        whole_trace(backend)
+
+
+ANSWER_IN_PROCESS = """
+import asyncio, os, signal
+from langflow_otel import LangflowInstrumentor
+LangflowInstrumentor().instrument()
+from tests.support import faults, flows
+async def main():
+    await flows.run_flow(flows.sync_method())
+    os.kill(os.getpid(), signal.SIGSTOP)
+asyncio.run(main())
+"""
+
+
+@pytest.mark.slow
+def test_a_program_has_sent_all_when_it_has_its_answer(backend: OtlpReceiver) -> None:
+    env = {**BEFORE_THE_ANSWER, "PHOENIX_COLLECTOR_ENDPOINT": backend.endpoint}
+    process = subprocess.Popen(
+        [sys.executable, "-c", ANSWER_IN_PROCESS],
+        env=clean_environment({**OFFLINE, "PYTHONPATH": str(Path(__file__).parent.parent), **env}),
+    )
+    try:
+        _, status = os.waitpid(process.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        whole_trace(backend)
+    finally:
+        process.kill()
+        process.wait()
+
+
+@whole
+@pytest.mark.server
+def test_a_langflow_has_sent_all_when_it_answers_and_what_is_under_way_when_it_stops(
+    backend: OtlpReceiver,
+) -> None:
+    env = {**BEFORE_THE_ANSWER, "PHOENIX_COLLECTOR_ENDPOINT": backend.endpoint}
+    with LangflowServer(env, PREFIX) as langflow:
+        flow = langflow.upload(flows.sync_method())
+        slow = langflow.upload(flows.slow(300))
+        for answer in (
+            lambda: langflow.run(flow, "hi"),
+            lambda: langflow.run_stream(flow, "hi"),
+            lambda: langflow.build(flow, "hi"),
+            lambda: langflow.build(flow, "hi", "streaming"),
+            lambda: langflow.responses(flow, "hi"),
+        ):
+            frozen_after(langflow, answer, backend)
+        backend.clear()
+        langflow.start_build(slow, "hi")
+        # The first component of it has run by then.
+        time.sleep(5)
+        langflow.stop()
+    cut_off(backend)
+
+
+def cut_off(backend: OtlpReceiver) -> None:
+    """The flow that was under way is told as cancelled, with its component.
+
+    Langflow itself cancels a build when it stops; so nothing of it is left to be cut off.
+    """
+    told = {span.name: span.attributes for span in backend.spans}
+    assert set(told) == {"Slow", "Chat Input", "Wait"}
+    assert told["Slow"]["langflow.flow.status"] == "cancelled"
+    assert told["Wait"]["langflow.component.status"] == "cancelled"
+    check(backend.spans, traces=1)
+
+
+@pytest.mark.slow
+def test_lfx_serve_has_sent_all_when_it_answers(flow_file: Path, backend: OtlpReceiver) -> None:
+    env = {**BEFORE_THE_ANSWER, "PHOENIX_COLLECTOR_ENDPOINT": backend.endpoint}
+    with LfxServe(flow_file, env, PREFIX) as lfx:
+        for answer in (lambda: lfx.run("hi"), lambda: lfx.stream("hi")):
+            frozen_after(lfx, answer, backend)
+
+
+@pytest.mark.slow
+def test_lfx_serve_sends_what_is_left_when_it_is_stopped(
+    flow_file: Path, backend: OtlpReceiver
+) -> None:
+    env = {**LATE, "PHOENIX_COLLECTOR_ENDPOINT": backend.endpoint}
+    with LfxServe(flow_file, env, PREFIX) as lfx:
+        assert lfx.run("hi")
+        assert backend.spans == []
+        lfx.stop()
+    whole_trace(backend)
+
+
+@pytest.mark.slow
+def test_lfx_run_has_sent_all_when_it_answers(flow_file: Path, backend: OtlpReceiver) -> None:
+    env = {**BEFORE_THE_ANSWER, "PHOENIX_COLLECTOR_ENDPOINT": backend.endpoint}
+    process = subprocess.Popen(
+        [*PREFIX, "lfx", "run", str(flow_file), "hi"],
+        env=clean_environment({**OFFLINE, **first_on_path(sys.executable), **env}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=flow_file.parent,
+    )
+    try:
+        assert process.stdout is not None
+        # The first that it prints is the answer.
+        assert "{" in process.stdout.readline()
+        process.send_signal(signal.SIGSTOP)
+        whole_trace(backend)
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """With its tables: or else all workers would make them at once, at which some fail."""
+    file = tmp_path_factory.mktemp("database") / "langflow.db"
+    there = {"LANGFLOW_DATABASE_URL": f"sqlite:///{file}"}
+    with LangflowServer(there):
+        return there
+
+
+@whole
+@pytest.mark.server
+@pytest.mark.slow
+@pytest.mark.parametrize(("workers", "preload"), [(4, "true"), (4, "false"), (1, "true")], ids=str)
+def test_workers_send_their_own_spans_once_also_when_they_are_recycled(
+    workers: int, preload: str, backend: OtlpReceiver, database: dict[str, str]
+) -> None:
+    env = {
+        **LATE,
+        **database,
+        "PHOENIX_COLLECTOR_ENDPOINT": backend.endpoint,
+        "OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "process",
+        "LANGFLOW_GUNICORN_PRELOAD": preload,
+        "LANGFLOW_DANGEROUSLY_ALLOW_MULTI_WORKER_WITHOUT_SHARED_QUEUE": "true",
+    }
+    with LangflowServer(env, PREFIX, timeout=280, workers=workers) as langflow:
+        flow = langflow.upload({**flows.sync_method(), "id": str(uuid.uuid4())})
+
+        def run(times: int) -> None:
+            with ThreadPoolExecutor(8) as pool:
+                assert all(pool.map(lambda _: langflow.run(flow, "hi"), range(times)))
+
+        run(24)
+        assert backend.spans == []
+        langflow.recycle()
+        backend.wait_for(lambda spans: len(flow_runs(spans)) == 24, timeout=60)
+        run(4)
+        langflow.stop()
+    spans = backend.spans
+    check(spans, traces=28)
+    assert max(Counter(span.span_id for span in spans).values()) == 1
+    processes = {span.trace_id: process_of(span) for span in spans}
+    assert {span.trace_id: process_of(span) for span in reversed(spans)} == processes
+    pids = {pid for pid, _ in processes.values()}
+    assert len(set(processes.values())) == len(pids) >= 2
+    assert len(pids) > 2 or workers == 1
+
+
+def flow_runs(spans: list[Span]) -> list[Span]:
+    return [span for span in spans if not span.parent_id]
+
+
+def process_of(span: Span) -> tuple[object, object]:
+    """Its process, and what a new OpenTelemetry says of that."""
+    return span.resource["process.pid"], span.resource.get("service.instance.id")
+
+
+@whole
+@pytest.mark.server
+def test_a_langflow_whose_backend_hangs_answers_and_ends(backend: OtlpReceiver) -> None:
+    """Langflow gives its workers half a minute to end, and kills them then."""
+    env = {
+        "PHOENIX_COLLECTOR_ENDPOINT": backend.endpoint,
+        "OTEL_PYTHON_LANGFLOW_SHUTDOWN_TIMEOUT": "2000",
+    }
+    with backend.faults.mode(faults.hanging()), LangflowServer(env, PREFIX) as langflow:
+        flow = langflow.upload(flows.sync_method())
+        assert langflow.run(flow, "hi")
+        assert langflow.stop() == 0
+        assert "killing it" not in langflow.log
+    assert backend.spans == []
+    assert backend.attempts != []
