@@ -23,8 +23,8 @@ from langflow_otel.capture.masker import Masker
 from langflow_otel.capture.snapshot import Snapshot
 
 MAX_BYTES = 16_384
-REPEATS = 21
-REPEATS_OF_SPLIT = 101
+REPEATS, QUICK_REPEATS = 21, 5
+REPEATS_OF_SPLIT, QUICK_REPEATS_OF_SPLIT = 101, 21
 # A sample is as many calls as take so long, one at least.
 _SAMPLE_SECONDS = 0.002
 _MAX_CALLS = 200
@@ -72,7 +72,7 @@ def number(value: float) -> str:
     return f"{round(value, -digits):.0f}"
 
 
-def measure() -> list[Row]:
+def measure(*, quick: bool) -> list[Row]:
     """Measure all serializers on all values, interleaved, so that noise falls on all alike."""
     cases = []
     for payload, value in payloads().items():
@@ -81,7 +81,7 @@ def measure() -> list[Row]:
             if calls:
                 cases.append((payload, serializer, write, value, calls))
     samples: dict[str, dict[str, list[float]]] = {}
-    for _ in range(REPEATS):
+    for _ in range(QUICK_REPEATS if quick else REPEATS):
         gc.collect()
         for payload, serializer, write, value, calls in cases:
             sample = _time(write, value, calls)
@@ -92,13 +92,14 @@ def measure() -> list[Row]:
     ]
 
 
-def split() -> list[Split]:
+def split(*, quick: bool) -> list[Split]:
     """Measure the three steps of capturing values of 16 KB."""
     values = payloads()
+    repeats = QUICK_REPEATS_OF_SPLIT if quick else REPEATS_OF_SPLIT
     return [
-        _split_text("text, 16 KB", values),
-        _split("Data, 16 KB", values),
-        _split("200 flat dicts, 24 KB", values),
+        _split_text("text, 16 KB", values, repeats),
+        _split("Data, 16 KB", values, repeats),
+        _split("200 flat dicts, 24 KB", values, repeats),
     ]
 
 
@@ -125,10 +126,10 @@ def _time(write: Callable[[Any], Any], value: Any, calls: int) -> float:
     return (time.perf_counter() - begin) / calls * 1e6
 
 
-def _split(payload: str, values: dict[str, Any]) -> Split:
+def _split(payload: str, values: dict[str, Any], repeats: int) -> Split:
     value, masker = values[payload], Masker(SecretNames(), _capture().secrets)
     samples: list[list[float]] = []
-    for _ in range(REPEATS_OF_SPLIT):
+    for _ in range(repeats):
         begin = time.perf_counter()
         snapshot = Snapshot(MAX_BYTES, masker, vectors=False, checked=False)
         taken = snapshot.take(value)
@@ -140,11 +141,11 @@ def _split(payload: str, values: dict[str, Any]) -> Split:
     return Split(payload, *_medians(samples))
 
 
-def _split_text(payload: str, values: dict[str, Any]) -> Split:
+def _split_text(payload: str, values: dict[str, Any], repeats: int) -> Split:
     """Measure a text: there is no walk, and to write it is to see that it fits."""
     text, capture = values[payload], _capture()
     samples: list[list[float]] = []
-    for _ in range(REPEATS_OF_SPLIT):
+    for _ in range(repeats):
         begin = time.perf_counter()
         capture.masker.suspects(text)
         looked = time.perf_counter()

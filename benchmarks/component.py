@@ -1,164 +1,113 @@
 """What one component costs the event loop, as a multiple of a raw OpenTelemetry span.
 
-A real flow is run once by real lfx. Then its component runs again and again with its own work taken
-out: Langflow's function returns at once what it returned then, so what is left is the tracing.
+Every way to trace has a process of its own, which is asked for one burst of components after the
+other. Raw spans are measured next to each burst, in the same process.
 """
 
 from __future__ import annotations
 
-import asyncio
-import os
+import contextlib
 import statistics
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from lfx.custom.custom_component.component import Component
-from lfx.graph.graph.base import Graph
-from lfx.io import DataInput, MessageTextInput, Output
-from lfx.schema.data import Data
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler
+from benchmarks.sink import Mode, sink
+from benchmarks.tracers import NATIVE, NO_CONTENT, NONE, NOT_SAMPLED, OURS, WAYS
+from benchmarks.worker import Worker
 
-from langflow_otel import LangflowInstrumentor
-
-CALLS = 200
-REPEATS = 31
-RAW_ATTRIBUTES = {f"attribute.{number}": f"value {number}" for number in range(10)}
-
-
-class Start(Component):
-    """Makes a value of some size."""
-
-    name = "Start"
-    inputs = [MessageTextInput(name="rows", value="1")]
-    outputs = [Output(name="data", display_name="Data", method="make")]
-
-    def make(self) -> Data:
-        row = {
-            "id": 1,
-            "title": "A row of a table",
-            "text": "lorem ipsum dolor " * 25,
-            "tags": [1, 2],
-        }
-        return Data(data={"rows": [{**row, "id": number} for number in range(int(self.rows))]})
+BURST = 50
+ROUNDS, ROUNDS_OF_BACKENDS, QUICK_ROUNDS = 11, 7, 5
+#: What is measured in a hurry: what needs no SDK of a vendor, which takes seconds to import.
+QUICK_WAYS = (NONE, OURS, NO_CONTENT, NOT_SAMPLED, NATIVE)
+SMALL, LARGE = "1 KB", "100 KB"
+#: A burst has fewer components where they take longer.
+_SECONDS = 0.3
+# Some of Langflow's would wait for as long as a hanging backend hangs, in each component.
+_DEAD: tuple[Mode, ...] = ("hanging", "refusing")
+#: Against a backend that is not there at once; the first is what they are compared with.
+MODES: tuple[Mode, ...] = ("instant", "slow", *_DEAD)
 
 
-class Pass(Component):
-    """Passes a value on."""
+@dataclass(frozen=True)
+class Cost:
+    """Microseconds of a component, and what multiple of a raw span in the same process that is."""
 
-    name = "Pass"
-    inputs = [DataInput(name="value")]
-    outputs = [Output(name="data", display_name="Data", method="give")]
-
-    def give(self) -> Data:
-        return self.value
-
-
-class NullExporter(SpanExporter):
-    """Sends nowhere."""
-
-    def export(self, spans: Sequence[Any]) -> SpanExportResult:
-        return SpanExportResult.SUCCESS
+    microseconds: float
+    quartiles: tuple[float, float]
+    ratio: float
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One line of the table: microseconds a call (median of the repeats), and how it varied."""
+    """What a way to trace costs, by the size of the values."""
 
-    name: str
-    microseconds: float
-    low: float
-    high: float
-
-
-def _provider(sampler: Sampler = ALWAYS_ON) -> TracerProvider:
-    provider = TracerProvider(sampler=sampler, shutdown_on_exit=False)
-    provider.add_span_processor(BatchSpanProcessor(NullExporter(), schedule_delay_millis=200))
-    return provider
+    way: str
+    mode: Mode
+    costs: dict[str, Cost]
+    raw: float
+    """Microseconds of a raw span."""
+    around: float
+    """Milliseconds that a run takes besides its components: to start it and to end it."""
 
 
-async def _graph(rows: int) -> tuple[Graph, Any]:
-    """Run a flow of two components; return it, and what its second one came to."""
-    start = Start(_id="start").set(rows=str(rows))
-    graph = Graph(start, Pass(_id="pass").set(value=start.make))
-    async for _ in graph.async_start():
-        pass
-    vertex = graph.get_vertex("pass")
-    return graph, await graph.build_vertex("pass", get_cache=None, set_cache=None) and vertex
+def measure(*, quick: bool) -> list[Figure]:
+    """Measure all ways to trace, with a backend that answers at once."""
+    ways = QUICK_WAYS if quick else WAYS
+    return _measured([(way, "instant") for way in ways], QUICK_ROUNDS if quick else ROUNDS)
 
 
-def _without_work(graph: Graph, vertex: Any) -> Callable[[], Awaitable[Any]]:
-    """Langflow's two functions that the component seam wraps, with nothing in them."""
-    from lfx.graph.graph.base import VertexBuildResult
-
-    result = VertexBuildResult(
-        result_dict=vertex.result, params="", valid=True, artifacts=vertex.artifacts, vertex=vertex
-    )
-    component = vertex.custom_component
-
-    async def _build_results(_: Component) -> None:
-        return None
-
-    async def build_vertex(_: Graph, vertex_id: str) -> VertexBuildResult:
-        await component._build_results()
-        return result
-
-    Graph.build_vertex = build_vertex  # type: ignore[method-assign]
-    Component._build_results = _build_results  # type: ignore[method-assign]
-    return lambda: graph.build_vertex("pass")
-
-
-async def _time(call: Callable[[], Awaitable[Any]]) -> float:
-    begin = time.perf_counter()
-    for _ in range(CALLS):
-        await call()
-    return (time.perf_counter() - begin) / CALLS * 1e6
-
-
-def _raw(provider: TracerProvider) -> Callable[[], Awaitable[None]]:
-    tracer = provider.get_tracer("raw")
-
-    async def call() -> None:
-        with tracer.start_as_current_span("raw", attributes=RAW_ATTRIBUTES):
-            pass
-
-    return call
-
-
-async def measure() -> list[Figure]:
-    """Measure all variants, interleaved, so that noise falls on all of them alike."""
-    os.environ["OTEL_PYTHON_LANGFLOW_INSTRUMENT_LANGCHAIN"] = "false"
-    originals = Graph.build_vertex, Component._build_results
-    samples: dict[str, list[float]] = {}
-    small, large = await _graph(2), await _graph(200)
-    provider, unsampled = _provider(), _provider(ALWAYS_OFF)
-    variants: list[tuple[str, Any, dict[str, Any] | None]] = [
-        ("no instrumentation, 1 KB", small, None),
-        ("no instrumentation, 100 KB", large, None),
-        ("1 KB in and out", small, {"tracer_provider": provider, "capture_content": True}),
-        ("100 KB in and out", large, {"tracer_provider": provider, "capture_content": True}),
-        ("no content, 100 KB", large, {"tracer_provider": provider, "capture_content": False}),
-        ("not sampled, 100 KB", large, {"tracer_provider": unsampled, "capture_content": True}),
+def measure_backends(ways: Iterable[str], *, quick: bool) -> list[Figure]:
+    """Measure some ways to trace with backends of all kinds; only ours with those that hang."""
+    pairs: list[tuple[str, Mode]] = [
+        (way, mode) for way in ways for mode in MODES if way == OURS or not (quick or mode in _DEAD)
     ]
-    try:
-        for _ in range(REPEATS):
-            samples.setdefault("raw span, 10 attributes", []).append(await _time(_raw(provider)))
-            for name, (graph, vertex), options in variants:
-                call = _without_work(graph, vertex)
-                if options is not None:
-                    LangflowInstrumentor().instrument(skip_dep_check=True, **options)
-                samples.setdefault(name, []).append(await _time(call))
-                if options is not None:
-                    LangflowInstrumentor().uninstrument()
-                await asyncio.sleep(0.02)
-    finally:
-        Graph.build_vertex, Component._build_results = originals  # type: ignore[method-assign]
-    return [_figure(name, values) for name, values in samples.items()]
+    return _measured(pairs, QUICK_ROUNDS if quick else ROUNDS_OF_BACKENDS)
 
 
-def _figure(name: str, values: list[float]) -> Figure:
-    quartiles = statistics.quantiles(values, n=4)
-    return Figure(name, statistics.median(values), quartiles[0], quartiles[2])
+def _measured(pairs: Sequence[tuple[str, Mode]], rounds: int) -> list[Figure]:
+    with contextlib.ExitStack() as stack:
+        addresses = {mode: stack.enter_context(sink(mode)) for mode in MODES}
+        workers = {
+            (way, mode): stack.enter_context(
+                WAYS[way].worker(way, addresses[mode], addresses["instant"])
+            )
+            for way, mode in pairs
+        }
+        samples = {pair: _Samples() for pair in pairs}
+        for (_, mode), worker in workers.items():
+            # The first run in a process imports what it needs, and takes seconds.
+            _Samples().take(worker)
+            if mode in _DEAD:
+                worker.ask(do="fill")
+        for _ in range(rounds):
+            for pair, worker in workers.items():
+                samples[pair].take(worker)
+    return [samples[way, mode].figure(way, mode) for way, mode in pairs]
+
+
+class _Samples:
+    """What one worker answered."""
+
+    def __init__(self) -> None:
+        self._raw: list[float] = []
+        self._component: dict[str, list[float]] = {SMALL: [], LARGE: []}
+        self._around: list[float] = []
+
+    def take(self, worker: Worker) -> None:
+        """Ask for one round."""
+        for size, taken in self._component.items():
+            self._raw.append(worker.ask(do="raw", calls=BURST))
+            burst = worker.ask(do="burst", size=size, calls=BURST, seconds=_SECONDS)
+            taken.append(burst["component"])
+            self._around.append(burst["around"])
+
+    def figure(self, way: str, mode: Mode) -> Figure:
+        raw = statistics.median(self._raw)
+        costs = {size: _cost(taken, raw) for size, taken in self._component.items()}
+        return Figure(way, mode, costs, raw, statistics.median(self._around) / 1000)
+
+
+def _cost(taken: list[float], raw: float) -> Cost:
+    middle = statistics.median(taken)
+    low, _, high = statistics.quantiles(taken, n=4)
+    return Cost(middle, (low, high), middle / raw)
