@@ -166,9 +166,12 @@ def test_where_langflow_shows_its_metrics_it_shows_ours_too(backend: OtlpReceive
         "LANGFLOW_PROMETHEUS_PORT": str(port),
     }
     with LangflowServer(settings, ["langflow-otel", "run", "--"]) as langflow:
-        langflow.run(langflow.upload(flows.sync_method()), "hi")
+        flow = langflow.upload(flows.sync_method())
+        langflow.run(flow, "hi")
+        langflow.build(flow, "hi")
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as page:
             shown = page.read().decode()
-    runs = r'^langflow_otel_flow_duration\w*_count\{.*langflow_flow_name="Sync method".*\} 1\.0$'
-    assert re.search(runs, shown, re.MULTILINE), shown
+    flow_runs = r'^langflow_otel_flow_duration\w*_count\{.*langflow_entry_point="%s".*\} 1\.0$'
+    for entry_point in ("v1", "v1.build"):
+        assert re.search(flow_runs % re.escape(entry_point), shown, re.MULTILINE), shown
     assert re.search(r"^# TYPE langflow_(?!otel)", shown, re.MULTILINE), shown

@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
-from tests.support import agents, control_flows, flows
+from tests.support import agents, control_flows, doors, flows
 from tests.support.http import CallFailed, again
 from tests.support.invariants import check
 from tests.support.lfx_cli import LfxServe, lfx_run
 from tests.support.phoenix import Phoenix
 from tests.support.receiver import OtlpReceiver
-from tests.support.select import is_ours, only
+from tests.support.select import is_ours, main_parts, only
 from tests.support.server import LangflowServer
 from tests.support.spans import Span
 from tests.support.tree import render
@@ -26,7 +26,7 @@ from tests.support.tree import render
 pytestmark = [pytest.mark.server, pytest.mark.phoenix]
 
 PROJECT = "server tests"
-EXCLUDED = "Not to be traced"
+EXCLUDED, EXCLUDED_COMPONENT = "Not to be traced", "Ask"
 TREE = """\
 CHAIN {name}
   CHAIN Chat Input
@@ -88,6 +88,8 @@ def langflow(phoenix: Phoenix, otlp: OtlpReceiver) -> Iterator[LangflowServer]:
         "OTEL_EXPORTER_OTLP_ENDPOINT": otlp.endpoint,
         "OTEL_BSP_SCHEDULE_DELAY": "200",
         "OTEL_PYTHON_LANGFLOW_EXCLUDED_FLOWS": EXCLUDED,
+        "OTEL_PYTHON_LANGFLOW_EXCLUDED_COMPONENTS": EXCLUDED_COMPONENT,
+        **doors.ENVIRONMENT,
         # For what a flow of the tests looks at.
         "PYTHONPATH": str(Path(__file__).parent.parent),
     }
@@ -174,13 +176,36 @@ def test_a_run_by_webhook_is_one_trace(langflow: LangflowServer, otlp: OtlpRecei
     assert flow.attributes["langflow.entry_point"] == "webhook"
 
 
-def test_an_agent_on_the_server(langflow: LangflowServer, otlp: OtlpReceiver) -> None:
-    flow = flows.agent_with_tools()
-    langflow.run(langflow.upload(flow), "weather?")
+def test_a_shared_flow_is_the_same_for_each_visitor(
+    langflow: LangflowServer, otlp: OtlpReceiver
+) -> None:
+    flow_id = langflow.upload({**flows.linear_chat(name="Shared"), **doors.OPEN})
+    for text in ("one", "two"):
+        assert doors.build_public(langflow, flow_id, text) == f"You said: Question: {text}"
+    runs = _runs(otlp, "Shared", 2)
+    assert [run.attributes["langflow.flow.id"] for run in runs] == [flow_id, flow_id]
+    assert len({run.session for run in runs}) == 2
+    of_them = {run.trace_id for run in runs}
+    time.sleep(0.5)
+    spans = only((s for s in otlp.spans if s.trace_id in of_them), _is_ai)
+    check(spans, traces=2)
+
+
+@pytest.mark.parametrize("surface", ["run", "run stream", "build polling", "responses stream"])
+def test_an_agent_over_each_surface(
+    langflow: LangflowServer, otlp: OtlpReceiver, surface: str
+) -> None:
+    run, _ = SURFACES[surface]
+    flow = {**flows.agent_with_tools(), "id": str(uuid.uuid4()), "name": f"Agent by {surface}"}
+    assert "Oslo" in run(langflow, langflow.upload(flow), "weather?", f"session of {surface}")
     spans = only(_trace_of(otlp, flow["name"]), _is_ai)
     check(spans, traces=1)
-    assert [span.kind for span in spans].count("LLM") == 2
-    assert [span.kind for span in spans].count("TOOL") == 2
+    tree = render(main_parts(spans))
+    first, *tools, last, answered = tree[tree.index("  AGENT") :].splitlines()[1:]
+    assert first == last == "    LLM ScriptedChatModel"
+    # They run at the same time.
+    assert sorted(tools) == ["    TOOL get_distance", "    TOOL get_weather"]
+    assert answered == "  CHAIN Chat Output"
 
 
 def test_langflows_run_flow_component_is_one_trace(
@@ -410,9 +435,10 @@ def test_a_run_whose_client_does_not_wait_comes_to_its_end(
 def test_an_excluded_flow_is_not_traced_over_any_surface(
     langflow: LangflowServer, otlp: OtlpReceiver
 ) -> None:
-    flow_id = langflow.upload(flows.linear_chat("Answer", name=EXCLUDED))
+    flow_id = langflow.upload({**flows.linear_chat("Answer", name=EXCLUDED), **doors.OPEN})
     for run, _ in SURFACES.values():
         assert run(langflow, flow_id, "hello", "session of what is excluded") == "Answer"
+    assert doors.build_public(langflow, flow_id, "hello") == "Answer"
     langflow.run(langflow.upload(flows.linear_chat(name="After what is excluded")), "hello")
     _trace_of(otlp, "After what is excluded")
 
@@ -420,6 +446,23 @@ def test_an_excluded_flow_is_not_traced_over_any_surface(
     strays = [span for span in otlp.spans if _is_ai(span) and span.trace_id not in of_flows]
     assert render(strays) == ""
     assert not [s for s in otlp.spans if EXCLUDED in s.attributes.values() or s.name == EXCLUDED]
+
+
+def test_what_is_below_an_excluded_component_hangs_on_the_flow(
+    langflow: LangflowServer, otlp: OtlpReceiver
+) -> None:
+    flow = flows.model_in_a_span()
+    langflow.run(langflow.upload(flow), "hello")
+    spans = only(_trace_of(otlp, flow["name"]), _is_ai)
+    check(spans, traces=1)
+    assert (
+        render(spans)
+        == """\
+CHAIN Model in a span
+  CHAIN Chat Input
+  LLM ScriptedChatModel
+  CHAIN Chat Output"""
+    )
 
 
 def test_nothing_is_left_open_of_all_that(langflow: LangflowServer) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 from packaging.version import Version
 
-from tests.support import flows
+from tests.support import doors, flows
 from tests.support.invariants import check
 from tests.support.langfuse import LangfuseReceiver
 from tests.support.langsmith import LangSmithReceiver
@@ -84,6 +84,7 @@ def pair(phoenix: Phoenix, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             "PHOENIX_PROJECT_NAME": PROJECT,
             "OTEL_TRACES_EXPORTER": "phoenix,langfuse,langsmith",
             "OTEL_BSP_SCHEDULE_DELAY": "200",
+            **doors.ENVIRONMENT,
         }
         prefix = ["langflow-otel", "run", "--"]
         first = LangflowServer(env=env, prefix=prefix, timeout=300)
@@ -148,6 +149,10 @@ CHILDREN: dict[str, Run] = {
     "mcp": lambda server, flow: server.mcp(flow, "hi"),
     "workflows v2": lambda server, flow: server.workflows_v2(flow, "hi"),
     "workflows v2 stream": lambda server, flow: server.workflows_v2(flow, "hi", mode="stream"),
+    "public build": lambda server, flow: doors.build_public(server, flow, "hi"),
+    "public workflows v2": lambda server, flow: doors.run_public(server, flow, "hi"),
+    "A2A": lambda server, flow: doors.ask_agent(server, flow, "hi"),
+    "A2A stream": lambda server, flow: doors.ask_agent(server, flow, "hi", stream=True),
 }
 JOBS: dict[str, Run] = {
     "build streaming": lambda server, flow: server.build(flow, "hi", "streaming"),
@@ -173,7 +178,7 @@ class Told:
 
 def _called(server: LangflowServer, run: Run, name: str) -> Told:
     told = Told(secrets.token_hex(16), secrets.token_hex(8))
-    flow = server.upload(flows.linear_chat(name=name))
+    flow = server.upload({**flows.linear_chat(name=name), **doors.OPEN})
     server.headers["traceparent"] = told.header
     try:
         run(server, flow)
@@ -194,15 +199,17 @@ def _run(receiver: OtlpReceiver, name: str) -> list[Span]:
     return whole(receiver.spans)
 
 
-def _needs_v2(surface: str) -> None:
+def _needs(surface: str) -> None:
     if "v2" in surface and Version("1.12") > BASE:
         pytest.skip("Langflow has v2 workflows of this shape from 1.12 on")
+    if "A2A" in surface and not doors.has_a2a():
+        pytest.skip("this Langflow does not speak A2A")
 
 
 @pytest.mark.parametrize("surface", CHILDREN)
 @pytest.mark.parametrize("of", ["first", "second"])
 def test_a_caller_is_above_a_run_that_it_waits_for(pair: Pair, of: str, surface: str) -> None:
-    _needs_v2(surface)
+    _needs(surface)
     name = f"{of} {surface}"
     told = _called(getattr(pair, of), CHILDREN[surface], name)
     spans = _run(pair.langfuse, name)
@@ -220,7 +227,7 @@ def test_a_caller_is_above_a_run_that_it_waits_for(pair: Pair, of: str, surface:
 def test_a_run_that_goes_on_by_itself_links_to_what_caused_it(
     pair: Pair, of: str, surface: str
 ) -> None:
-    _needs_v2(surface)
+    _needs(surface)
     name = f"{of} {surface}"
     told = _called(getattr(pair, of), JOBS[surface], name)
     spans = _run(pair.langfuse, name)
@@ -235,7 +242,7 @@ def test_a_run_that_goes_on_by_itself_links_to_what_caused_it(
 
 def test_jobs_of_two_callers_link_each_to_its_own(pair: Pair) -> None:
     """The worker that takes them was started by one of them, and keeps its context for ever."""
-    _needs_v2("v2")
+    _needs("v2")
     run = JOBS["workflows v2 background"]
     told = {name: _called(pair.second, run, name) for name in ("job one", "job two")}
     for name, caller in told.items():
@@ -267,7 +274,9 @@ def test_an_unsampled_caller_means_no_span_of_its_run(pair: Pair) -> None:
     assert "unsampled" not in {span.name for span in pair.langfuse.spans}
 
 
-def test_lfx_serve_continues_a_trace(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_lfx_serve_continues_a_trace_and_leaves_it_to_its_sampler_to_begin_one(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
     folder = _in_code(tmp_path_factory)
     file = folder / "flow.json"
     file.write_text(json.dumps(flows.linear_chat(name="Served")))
@@ -277,15 +286,18 @@ def test_lfx_serve_continues_a_trace(tmp_path_factory: pytest.TempPathFactory) -
             **langfuse.environment,
             "OTEL_TRACES_EXPORTER": "langfuse",
             "OTEL_BSP_SCHEDULE_DELAY": "200",
+            # What nobody else has sampled is not.
+            "OTEL_TRACES_SAMPLER": "parentbased_always_off",
             "PYTHONPATH": str(folder),
         }
         with LfxServe(file, env=env) as server:
+            server.run("of nobody's trace")
             server.headers["traceparent"] = told.header
             for run in (server.run, server.stream):
                 run("hi")
                 spans = _run(langfuse, "Served")
                 check(spans, traces=1)
                 (flow,) = (span for span in spans if span.name == "Served")
-                assert flow.trace_id == told.trace_id
+                assert {span.trace_id for span in langfuse.spans} == {told.trace_id}
                 assert [link.span_id for link in flow.links] == [told.span_id]
                 langfuse.clear()

@@ -155,7 +155,7 @@ class LangflowServer(Server):
         """POST /api/v1/build, the playground's way."""
         if event_delivery == "direct":
             path = f"/api/v1/build/{flow_id}/flow?event_delivery=direct"
-            return _build_answer(good_events(self._call("POST", path, _inputs(text, session_id))))
+            return build_answer(good_events(self._call("POST", path, _inputs(text, session_id))))
         job = self.start_build(flow_id, text, event_delivery, session_id)
         return self.finish_build(job, event_delivery)
 
@@ -184,7 +184,7 @@ class LangflowServer(Server):
             if time.monotonic() > deadline:
                 raise CallFailed(f"build {job_id} did not end: {events}")
             events += good_events(self._call("GET", path))
-        return _build_answer(events)
+        return build_answer(events)
 
     def cancel_build(self, job_id: str) -> None:
         """Cancel a started build. Its events cannot be read any more."""
@@ -210,8 +210,9 @@ class LangflowServer(Server):
         body = {"model": flow_id, "input": text, "stream": stream}
         answer = self._call("POST", "/api/v1/responses", body)
         if stream:
+            # Of a tool's arguments it is a text.
             chunks = [chunk.get("delta", {}) for chunk in answer.events()]
-            return "".join(chunk.get("content", "") for chunk in chunks)
+            return "".join(c.get("content", "") for c in chunks if isinstance(c, dict))
         content = answer.json()
         if content.get("error"):
             raise CallFailed(json.dumps(content["error"]))
@@ -359,7 +360,7 @@ def _run_answer(result: Mapping[str, Any]) -> str:
     return str(texts[-1]) if texts else ""
 
 
-def _build_answer(events: Iterator[dict[str, Any]] | list[dict[str, Any]]) -> str:
+def build_answer(events: Iterator[dict[str, Any]] | list[dict[str, Any]]) -> str:
     """The text of the last component that gave a message."""
     answer = ""
     for event in events:

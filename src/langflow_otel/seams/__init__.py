@@ -6,7 +6,7 @@ the module is imported. What a version of Langflow does not have is skipped.
 
 from langflow_otel.leaving import Leaving
 from langflow_otel.pipeline import Pipeline
-from langflow_otel.seams import langchain_runs, pauses, runs
+from langflow_otel.seams import langchain_runs, pauses, runs, shared
 from langflow_otel.seams.component import ComponentSeam
 from langflow_otel.seams.embedding import EmbeddingSeam
 from langflow_otel.seams.flow import FlowSeam
@@ -30,7 +30,7 @@ _GRAPH = "lfx.graph.graph.base"
 _COMPONENT = "lfx.custom.custom_component.component"
 _TOOLS = "langchain_core.tools.base"
 _LLM_METRICS = "lfx.observability_llm_metrics"
-_VARIABLE = "langflow.services.database.models.variable.model"
+_MODELS = "langflow.services.database.models"
 
 
 def install(
@@ -74,5 +74,6 @@ def install(
         _GRAPH,
         lambda _: turn_on_langchain(pipeline.provider, settings, content=pipeline.captures_content),
     )
-    patches.when_imported(_VARIABLE, secrets.watch_types)
+    patches.when_imported(f"{_MODELS}.variable.model", secrets.watch_types)
+    patches.when_imported(f"{_MODELS}.flow.model", shared.watch_names)
     return patches

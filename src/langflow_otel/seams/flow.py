@@ -28,6 +28,7 @@ from langflow_otel.seams.loops import begin_iteration
 from langflow_otel.seams.patches import Arguments, Keywords, Wrapper
 from langflow_otel.seams.pauses import links_of, tell_answer, tell_approvals
 from langflow_otel.seams.secrets import gather_all
+from langflow_otel.seams.shared import as_stored
 from langflow_otel.seams.stepped import SteppedGenerator
 from langflow_otel.spans import ExcludedFlow, Flow, FlowSpan, LangflowTracer
 from langflow_otel.spans.caller import Caller
@@ -243,9 +244,10 @@ def _keep_caller(graph: Any) -> None:
 
 
 def _flow_of_build(arguments: Keywords) -> Flow:
+    flow_id, name = as_stored(arguments.get("flow_id"), arguments.get("flow_name"))
     return Flow(
-        id=text(arguments.get("flow_id")),
-        name=text(arguments.get("flow_name")),
+        id=text(flow_id),
+        name=text(name),
         run_id=text(arguments.get("job_id") or arguments.get("run_id")),
         session_id=text(getattr(arguments.get("inputs"), "session", None)),
         entry_point="v1.build",

@@ -15,6 +15,7 @@ from langflow_otel.capture.classes import class_names
 from langflow_otel.context import identity
 from langflow_otel.patterns import NamePatterns
 from langflow_otel.seams.loops import iteration_of, run_index_of
+from langflow_otel.seams.shared import as_stored
 from langflow_otel.spans import Component, Failure, Flow
 
 #: Where the name and id of a flow loaded from a file stand, which its graph does not keep.
@@ -69,9 +70,14 @@ def opens_its_own_spans() -> bool:
 def flow_of(graph: Any, session_id: str | None = None) -> Flow:
     """Describe the run of `graph`, as far as it is known by now."""
     file_id, file_name = vars(graph).get(FLOW_OF_FILE, (None, None))
+    flow_id, name = as_stored(
+        getattr(graph, "flow_id", None) or file_id,
+        getattr(graph, "flow_name", None) or file_name,
+        getattr(graph, "source_flow_id", None),
+    )
     return Flow(
-        id=text(getattr(graph, "flow_id", None) or file_id),
-        name=text(getattr(graph, "flow_name", None) or file_name),
+        id=text(flow_id),
+        name=text(name),
         run_id=text(vars(graph).get("_run_id")),
         session_id=text(session_id or getattr(graph, "session_id", None)),
         user_id=_user_of(graph),

@@ -1,0 +1,61 @@
+"""Flows that are shared: each visitor runs them under an id and a name of the visitor's own.
+
+Told so, one flow would be as many as it has visitors, and nobody could find it or exclude it.
+"""
+
+import re
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+# Langflow makes both of this: who the visitor is, and the id of the flow.
+_OF_VISITOR = re.compile(rf".+_({_UUID})", re.DOTALL)
+_PUBLIC = "PUBLIC"
+_MAX_NAMES = 1000
+_names: dict[str, str] = {}
+
+
+def as_stored(flow_id: Any, name: Any, source_id: Any = None) -> tuple[Any, Any]:
+    """Return the id and the name that a flow is stored under, of those that it runs under.
+
+    Args:
+        flow_id: The id that it runs under.
+        name: The name that it runs under.
+        source_id: The id that it is stored under, where Langflow tells that (1.12 and later).
+    """
+    stored_id = source_id or _source_of(flow_id, name)
+    if stored_id is None:
+        return flow_id, name
+    stored_name = _names.get(str(stored_id))
+    if stored_name is None and not str(name).endswith(f"_{stored_id}"):
+        stored_name = name
+    return stored_id, stored_name
+
+
+def watch_names(module: Any) -> Callable[[], None]:
+    """Learn the names of shared flows as they are loaded: a run of one is not told its own."""
+    from sqlalchemy import event
+
+    model = module.Flow
+    event.listen(model, "load", _loaded)
+    return lambda: event.remove(model, "load", _loaded)
+
+
+def _loaded(flow: Any, _: Any) -> None:
+    said = vars(flow)
+    access = said.get("access_type")
+    if getattr(access, "value", access) == _PUBLIC and said.get("id") and said.get("name"):
+        if len(_names) >= _MAX_NAMES:
+            _names.pop(next(iter(_names)), None)
+        _names[str(said["id"])] = said["name"]
+
+
+def _source_of(flow_id: Any, name: Any) -> str | None:
+    found = _OF_VISITOR.fullmatch(name) if isinstance(name, str) else None
+    if found is None:
+        return None
+    made = {
+        str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{kind}{name}")) for kind in ("", "client:", "user:")
+    }
+    return found[1] if str(flow_id) in made else None
