@@ -20,7 +20,8 @@ from langflow_otel.demo import surroundings
 from langflow_otel.demo.errors import DemoError
 from langflow_otel.demo.phoenix import Phoenix
 from tests.support.http import call, is_up
-from tests.support.phoenix import MISSING, PYTHON, interpreter
+from tests.support.invariants import check
+from tests.support.phoenix import MISSING, PYTHON, interpreter, spans_at
 from tests.support.process import OFFLINE, clean_environment, run
 
 COMMAND = [sys.executable, "-c", "from langflow_otel.cli import app; app()", "demo"]
@@ -134,6 +135,7 @@ def test_with_a_terminal_it_stays_until_ctrl_c(phoenix_python: str, tmp_path: Pa
         assert address, said
         assert call("GET", address[1] + address[2], headers={"accept": "text/html"}).status == 200
         assert ALL_THERE.search(said.replace("\r", ""))
+        check(spans_at(address[1], surroundings.PROJECT), traces=4)
         os.write(ours, b"\x03")
         read_until(ours, None)
         assert process.wait(30) == 0

@@ -13,12 +13,14 @@ if Version(importlib.metadata.version("lfx")) < Version("1.13"):
     pytest.skip("the gallery is of the newest Langflow", allow_module_level=True)
 
 from tests.support import gallery
+from tests.support.invariants import check
 
 
 @pytest.mark.parametrize("shape", gallery.IN_PROCESS, ids=lambda shape: shape.title)
 async def test_the_page_shows_what_a_run_looks_like(traced: Traced, shape: gallery.Shape) -> None:
     await shape.run()
 
+    check(traced.spans())
     tree = gallery.drawn(traced.spans())
     assert gallery.parts(tree) == gallery.parts(gallery.shown(shape.title)), tree
 

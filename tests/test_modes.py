@@ -256,6 +256,24 @@ def test_a_flush_sends_what_has_ended_from_any_thread(
     assert [span.name for span in receiver.spans] == ["one"]
 
 
+@pytest.mark.parametrize(("said", "most"), [(None, 64), ("100", 100)])
+def test_a_request_holds_a_small_batch_unless_another_size_is_asked_for(
+    said: str | None,
+    most: int,
+    instrument: Any,
+    receiver: OtlpReceiver,
+    environment: pytest.MonkeyPatch,
+) -> None:
+    if said is not None:
+        environment.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", said)
+    instrument(background=True)
+    for number in range(200):
+        _span(str(number))
+    assert langflow_otel.force_flush()
+    sizes = [len(request.spans) for request in receiver.requests]
+    assert (max(sizes), sum(sizes)) == (most, 200)
+
+
 async def test_a_flush_from_a_running_loop_need_not_block_it(
     instrument: Any, receiver: OtlpReceiver
 ) -> None:

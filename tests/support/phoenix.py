@@ -87,15 +87,11 @@ class Phoenix(Server):
 
     def projects(self) -> list[str]:
         """The names of all projects."""
-        return list(self._project_ids())
+        return list(_project_ids(self.endpoint))
 
     def spans(self, project: str, trace_id: str | None = None) -> list[Span]:
         """All spans of a project, or of one trace in it; none when there is no such project."""
-        project_id = self._project_ids().get(project)
-        if project_id is None:
-            return []
-        query = {"trace_id": trace_id} if trace_id else {}
-        return [from_phoenix(row) for row in self._pages(f"/v1/projects/{project_id}/spans", query)]
+        return spans_at(self.endpoint, project, trace_id)
 
     def wait_for_spans(
         self,
@@ -134,17 +130,30 @@ class Phoenix(Server):
             folder,
         )
 
-    def _project_ids(self) -> dict[str, str]:
-        # Spans are asked for by the project's id: a name with a slash does not fit in a path.
-        return {row["name"]: row["id"] for row in self._pages("/v1/projects")}
 
-    def _pages(self, path: str, query: dict[str, str] | None = None) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = []
-        cursor: str | None = None
-        while True:
-            asked = {**(query or {}), "limit": "500", **({"cursor": cursor} if cursor else {})}
-            page = call("GET", f"{self.endpoint}{path}?{urlencode(asked)}").json()
-            rows += page["data"]
-            cursor = page.get("next_cursor")
-            if not cursor:
-                return rows
+def spans_at(endpoint: str, project: str, trace_id: str | None = None) -> list[Span]:
+    """All spans of a project, or of one trace in it, in the Phoenix there."""
+    project_id = _project_ids(endpoint).get(project)
+    if project_id is None:
+        return []
+    query = {"trace_id": trace_id} if trace_id else {}
+    return [
+        from_phoenix(row) for row in _pages(endpoint, f"/v1/projects/{project_id}/spans", query)
+    ]
+
+
+def _project_ids(endpoint: str) -> dict[str, str]:
+    # Spans are asked for by the project's id: a name with a slash does not fit in a path.
+    return {row["name"]: row["id"] for row in _pages(endpoint, "/v1/projects")}
+
+
+def _pages(endpoint: str, path: str, query: dict[str, str] | None = None) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        asked = {**(query or {}), "limit": "500", **({"cursor": cursor} if cursor else {})}
+        page = call("GET", f"{endpoint}{path}?{urlencode(asked)}").json()
+        rows += page["data"]
+        cursor = page.get("next_cursor")
+        if not cursor:
+            return rows
