@@ -143,7 +143,7 @@ async def test_without_a_policy_llm_destinations_get_content_and_the_plain_endpo
 
 
 async def test_where_nothing_is_captured_no_policy_brings_it_back(
-    started: Any, instrument: Any, environment: pytest.MonkeyPatch
+    started: Any, instrument: Any, environment: pytest.MonkeyPatch, said: Any
 ) -> None:
     environment.setenv("OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT", "false")
     environment.setenv("OTEL_PYTHON_LANGFLOW_CONTENT_PHOENIX", "full")
@@ -151,6 +151,10 @@ async def test_where_nothing_is_captured_no_policy_brings_it_back(
     instrument()
     await _run()
     assert QUESTION not in repr(receiver.spans)
+    assert said(logging.WARNING) == [
+        "langflow-otel: OTEL_PYTHON_LANGFLOW_CONTENT_<DESTINATION>=full has no effect: nothing is "
+        "captured (OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT)"
+    ]
 
 
 async def test_the_plain_endpoint_alone_gets_content_where_its_policy_says_so(

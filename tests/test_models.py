@@ -14,6 +14,7 @@ import wrapt.patches
 
 from langflow_otel import LangflowInstrumentor
 from tests.support import flows
+from tests.support.inside import inside_a_flow
 from tests.support.invariants import check
 from tests.support.receiver import OtlpReceiver
 from tests.support.select import named
@@ -264,6 +265,24 @@ async def test_details_of_the_tokens_are_summed_on_the_flow(
     totals = named(spans, "Calling").attributes
     assert totals["langflow.usage.cached_tokens"] == call.usage.cached
     assert totals["langflow.usage.reasoning_tokens"] == call.usage.reasoning
+
+
+async def test_what_calls_cost_is_summed_on_the_flow_where_an_instrumentor_tells_it(
+    backends: Any,
+) -> None:
+    backend: Backends = backends()
+    provider = LangflowInstrumentor().tracer_provider
+    assert provider is not None
+    tracer = provider.get_tracer("openinference.instrumentation.litellm")
+    with inside_a_flow():
+        for cost in (0.25, 0.5):
+            told = {"openinference.span.kind": "LLM", "llm.cost.total": cost}
+            tracer.start_span("completion", attributes=told).end()
+
+    spans = backend.llm()
+    assert [s.attributes["llm.cost.total"] for s in spans if is_model(s)] == [0.25, 0.5]
+    totals = named(spans, "A flow").attributes
+    assert (totals["langflow.usage.cost"], totals["langflow.usage.model_calls"]) == (0.75, 2)
 
 
 async def test_a_flow_in_a_flow_counts_for_both(backends: Any) -> None:

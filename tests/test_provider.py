@@ -81,6 +81,19 @@ async def test_without_a_destination_a_provider_set_later_gets_the_spans(
     assert any("no destination is set" in line for line in said(logging.INFO))
 
 
+@pytest.mark.parametrize("named", [None, "none"])
+async def test_a_flow_that_nobody_traces_is_told_of_once_unless_that_is_meant(
+    named: str | None, instrument: Any, environment: pytest.MonkeyPatch, said: Any
+) -> None:
+    if named is not None:
+        environment.setenv("OTEL_TRACES_EXPORTER", named)
+    instrument()
+    await flows.run_flow(flows.sync_method())
+    await flows.run_flow(flows.sync_method())
+    told = [line for line in said(logging.WARNING) if "no destination is set" in line]
+    assert len(told) == (0 if named else 1)
+
+
 async def test_with_a_provider_set_later_a_model_call_is_counted_once(instrument: Any) -> None:
     instrument()
     provider, exporter = _in_memory()

@@ -563,6 +563,6 @@ def test_what_cannot_be_a_list_of_names_excludes_nothing(
         "(allowed: names, comma-separated); using it as it stands"
     ]
     assert [line for line in said() if "excluded_flows" in line] == [
-        "langflow-otel: instrument(excluded_flows=…)='a int' is not allowed "
+        "langflow-otel: instrument(excluded_flows=…)='int' is not allowed "
         "(allowed: a list of texts); using none"
     ]

@@ -68,10 +68,12 @@ def test_max_value_bytes(value: str, used: int, said: Any) -> None:
         ]
 
 
-def test_what_turns_it_off_is_named() -> None:
+def test_what_turns_it_off_is_named(said: Any) -> None:
     assert deactivated_by({}) is None
     assert deactivated_by({"OTEL_SDK_DISABLED": "TRUE"}) == "OTEL_SDK_DISABLED"
     assert deactivated_by({"OTEL_SDK_DISABLED": "yes please"}) is None
+    (line,) = said()
+    assert "OTEL_SDK_DISABLED='yes please' is not allowed" in line
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Which destinations there are, what selects them, and which are wanted."""
 
 import importlib
+import os
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +14,7 @@ from langflow_otel.guard import warn_once
 from langflow_otel.variables import TRUE
 
 OTLP, LANGFLOW_OTLP = "otlp", "langflow_otlp"
-_OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+OTLP_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
 
 
 @dataclass(frozen=True)
@@ -115,16 +117,39 @@ LLM_DESTINATIONS = frozenset(DESTINATIONS) - {OTLP, LANGFLOW_OTLP}
 
 def destinations_of(environ: Mapping[str, str]) -> list[str]:
     """Return the destinations named in `environ`, else those whose variables are set there."""
-    names = (env.LANGFLOW_OTEL_DESTINATIONS, "OTEL_TRACES_EXPORTER")
-    named = next((said for name in names if (said := environ.get(name, "").strip())), "")
-    if named:
+    named = _named(environ)
+    if named and not _is_the_distros(named, environ):
         listed = dict.fromkeys(name.strip() for name in named.split(",") if name.strip())
         return [name for name in listed if name.lower() != "none"]
     found = [name for name, known in DESTINATIONS.items() if known.wanted(environ)]
-    if any(_is_set(environ, name) for name in _OTLP_ENDPOINTS):
+    if any(_is_set(environ, name) for name in OTLP_ENDPOINTS):
         found.append(OTLP)
     _say_half_set(environ, found)
     return found
+
+
+def is_traces_exporter_named(environ: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether `environ` names destinations, or that there is none."""
+    return bool(_named(environ))
+
+
+def is_under_the_distro() -> bool:
+    """Tell whether OpenTelemetry's distro has set what was not set: `otlp`, over gRPC."""
+    return "opentelemetry.distro" in sys.modules
+
+
+def _named(environ: Mapping[str, str]) -> str:
+    names = (env.LANGFLOW_OTEL_DESTINATIONS, "OTEL_TRACES_EXPORTER")
+    return next((said for name in names if (said := environ.get(name, "").strip())), "")
+
+
+def _is_the_distros(named: str, environ: Mapping[str, str]) -> bool:
+    """Tell whether it is OpenTelemetry's distro that names `otlp`, as it does where nobody does.
+
+    Where an address for it is set as well it is meant, whoever said it.
+    """
+    addressed = any(_is_set(environ, each) for each in OTLP_ENDPOINTS)
+    return named == OTLP and is_under_the_distro() and not addressed
 
 
 def own_name(name: str) -> str:

@@ -110,4 +110,4 @@ def _is_a(kind: Any, argument: str, value: Any, wanted: str) -> bool:
 
 
 def _say(argument: str, value: Any, wanted: str, used: str) -> None:
-    wrong(f"attributes({argument}=…)", f"a {type(value).__name__}", wanted, used)
+    wrong(f"attributes({argument}=…)", type(value).__name__, wanted, used)

@@ -10,6 +10,34 @@ from typing import Any, TypeVar
 
 logger = logging.getLogger("langflow_otel")
 
+
+class _LastResort(logging.Handler):
+    """Lets what nobody else would show go where Python lets it go: to standard error.
+
+    `opentelemetry-instrument` adds a handler that makes OpenTelemetry's logs of it, which may be
+    exported to nowhere; where there is any handler, Python has no last resort any more.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        last = logging.lastResort
+        if last is not None and record.levelno >= last.level and not self._is_shown():
+            last.handle(record)
+
+    def _is_shown(self) -> bool:
+        above: logging.Logger | None = logger
+        while above is not None:
+            if any(each is not self and not _is_otels(each) for each in above.handlers):
+                return True
+            above = above.parent if above.propagate else None
+        return False
+
+
+def _is_otels(handler: logging.Handler) -> bool:
+    return type(handler).__module__.partition(".")[0] == "opentelemetry"
+
+
+logger.addHandler(_LastResort())
+
 R = TypeVar("R")
 
 #: Tests set this, so that an error of ours fails them instead of being logged.

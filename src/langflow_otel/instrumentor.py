@@ -207,7 +207,7 @@ def _wanted(destinations: Any) -> Wanted | None:
     odd = next((o for o in _items(destinations) if not isinstance(o, str | SpanExporter)), None)
     wrong(
         "instrument(destinations=…)",
-        f"a {type(destinations).__name__}" if odd is None else f"{odd!r:.60}",
+        type(destinations).__name__ if odd is None else f"{odd!r:.60}",
         "a list of names and span exporters",
         "what the environment says",
     )

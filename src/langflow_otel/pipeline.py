@@ -16,6 +16,7 @@ from langflow_otel.destinations import (
     LLM_DESTINATIONS,
     OTLP,
     destinations_of,
+    is_traces_exporter_named,
     own_name,
 )
 from langflow_otel.enrich import enrich, stop_enriching
@@ -23,7 +24,7 @@ from langflow_otel.export.account import Statistics
 from langflow_otel.export.destination import DestinationSpanExporter
 from langflow_otel.export.fan_out import FanOutSpanProcessor
 from langflow_otel.flushing import Flusher
-from langflow_otel.guard import logger
+from langflow_otel.guard import logger, warn_once
 from langflow_otel.limits import span_limits
 from langflow_otel.settings import Settings, say_misspelt
 from langflow_otel.spans import under_way
@@ -261,6 +262,12 @@ def _usable_global_provider() -> TracerProvider | None:
 
 def _enrich_global_provider() -> bool:
     provider = trace.get_tracer_provider()
+    if isinstance(provider, trace.ProxyTracerProvider) and not is_traces_exporter_named():
+        warn_once(
+            "langflow-otel: a flow runs, and no trace is made of it: no destination is set, and no "
+            "tracer provider installed (name one, as OTEL_TRACES_EXPORTER=phoenix; none, if that "
+            "is meant)"
+        )
     if not isinstance(provider, TracerProvider):
         return False
     enrich(provider)

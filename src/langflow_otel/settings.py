@@ -12,7 +12,7 @@ from langflow_otel.bounds import Bounds, bounds_in
 from langflow_otel.capture import ALL_CONTENT, Content, SecretNames
 from langflow_otel.guard import warn_once
 from langflow_otel.hosts import Hosts
-from langflow_otel.variables import TRUE, boolean, is_on, one_of, whole_number, wrong
+from langflow_otel.variables import boolean, is_on, one_of, whole_number, wrong
 
 DEFAULT_MAX_VALUE_BYTES = 16 * 1024
 _MAX_VALUE_BYTES_RANGE = range(256, 1024 * 1024 + 1)
@@ -154,7 +154,7 @@ class Settings(Bounds):
 def deactivated_by(environ: Mapping[str, str] = os.environ) -> str | None:
     """Return the name of the variable that turns langflow-otel off, if one does."""
     for name in ("OTEL_SDK_DISABLED", env.LANGFLOW_DEACTIVATE_TRACING):
-        if environ.get(name, "").strip().lower() in TRUE:
+        if is_on(environ, name, default=False):
             return name
     if {"langflow", "*"} & disabled_instrumentations(environ):
         return "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
@@ -235,7 +235,7 @@ def _argument(arguments: Mapping[str, Any], name: str, kind: Any, *, unusable: A
     value = arguments.get(name)
     if value is None or isinstance(value, kind):
         return value
-    given = f"a {type(value).__name__}"
+    given = type(value).__name__
     wrong(f"instrument({name}=…)", given, _KINDS[kind], _SAFE[name])
     return unusable
 

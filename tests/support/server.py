@@ -55,7 +55,10 @@ class LangflowServer(Server):
     def start(self) -> None:
         super().start()
         # Webhooks want a key even where everything else logs in by itself.
-        self._key = self._call("POST", "/api/v1/api_key/", {"name": "tests"}).json()["api_key"]
+        token = self._call("GET", "/api/v1/auto_login").json()["access_token"]
+        bearer = {"authorization": f"Bearer {token}"}
+        made = self._call("POST", "/api/v1/api_key/", {"name": "tests"}, bearer)
+        self._key = made.json()["api_key"]
 
     @property
     def api_key(self) -> str:

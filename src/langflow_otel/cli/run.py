@@ -35,7 +35,8 @@ def run(
 
     Of the instrumentors that are installed, only Langflow's, LangChain's and those of --with are
     turned on. The destinations are those whose variables are set (PHOENIX_COLLECTOR_ENDPOINT,
-    OTEL_EXPORTER_OTLP_ENDPOINT), or those in OTEL_TRACES_EXPORTER.
+    LANGFUSE_PUBLIC_KEY, LANGCHAIN_API_KEY, OTEL_EXPORTER_OTLP_ENDPOINT, ...), or those in
+    OTEL_TRACES_EXPORTER.
     """
     wanted = {name.strip() for name in extra.split(",") if name.strip()}
     installed = set(entry_points(group="opentelemetry_instrumentor").names)

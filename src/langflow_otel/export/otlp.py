@@ -7,10 +7,11 @@ inputs nor outputs. The SDK's own `otlp` exporter sends what it is given.
 import importlib
 import importlib.util
 import os
-import sys
+from urllib.parse import urlsplit
 
 from opentelemetry.sdk.trace import ReadableSpan
 
+from langflow_otel.destinations import OTLP_ENDPOINTS, is_under_the_distro
 from langflow_otel.export.destination import DestinationSpanExporter
 from langflow_otel.export.dialect import Dialect, span_in_dialect
 from langflow_otel.export.http import plain_otlp_sender
@@ -18,9 +19,11 @@ from langflow_otel.export.sending import ExporterSender, Sender
 from langflow_otel.guard import warn_once
 from langflow_otel.selection import is_ai_span
 from langflow_otel.settings import Mask, Settings
+from langflow_otel.variables import wrong
 
 _PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
 _HTTP, _GRPC = "http/protobuf", "grpc"
+_HTTP_PORT = 4318
 _GRPC_EXPORTER = "opentelemetry.exporter.otlp.proto.grpc.trace_exporter"
 # It sets the protocol where nobody did.
 _BY_DISTRO = ", which opentelemetry-instrument sets unless you do"
@@ -71,28 +74,40 @@ class LangflowOtlpSpanExporter(DestinationSpanExporter):
 
 def _protocol() -> str:
     """Return the protocol that is set: HTTP unless gRPC is, and is installed."""
-    name = next((name for name in _PROTOCOLS if os.environ.get(name, "").strip()), None)
+    name = next((name for name in _PROTOCOLS if os.environ.get(name, "").strip()), "")
     protocol = os.environ[name].strip().lower() if name else _HTTP
-    if name is not None and protocol not in {_HTTP, _GRPC}:
+    if protocol == _HTTP:
+        return _HTTP
+    if protocol != _GRPC:
+        wrong(name, protocol, f"{_HTTP}, {_GRPC}", _HTTP)
+        return _HTTP
+    by_distro = _BY_DISTRO if name == _PROTOCOLS[-1] and is_under_the_distro() else ""
+    if by_distro and _is_http_by_address():
         warn_once(
-            "langflow-otel: %s=%.80r is not allowed (allowed: %s, %s); using %s",
-            name,
-            protocol,
+            "langflow-otel: OTLP goes over %s, not %s%s: its address says so",
             _HTTP,
             _GRPC,
-            _HTTP,
+            by_distro,
         )
         return _HTTP
-    if protocol == _GRPC and importlib.util.find_spec(_GRPC_EXPORTER.rpartition(".")[0]) is None:
+    if importlib.util.find_spec(_GRPC_EXPORTER.rpartition(".")[0]) is None:
         warn_once(
             "langflow-otel: OTLP over gRPC is asked for (%s%s) and not installed (pip install "
-            "opentelemetry-exporter-otlp-proto-grpc); using %s, usually on port 4318",
+            "opentelemetry-exporter-otlp-proto-grpc); using %s, usually on port %d",
             name,
-            _BY_DISTRO if "opentelemetry.distro" in sys.modules else "",
+            by_distro,
             _HTTP,
+            _HTTP_PORT,
         )
         return _HTTP
-    return protocol
+    return _GRPC
+
+
+def _is_http_by_address() -> bool:
+    """Tell whether the address is one of OTLP over HTTP: an address of gRPC has no path."""
+    told = (os.environ.get(name, "").strip() for name in OTLP_ENDPOINTS)
+    address = urlsplit(next(filter(None, told), ""))
+    return bool(address.path.strip("/")) or address.netloc.endswith(f":{_HTTP_PORT}")
 
 
 def _grpc_sender() -> Sender:

@@ -6,7 +6,7 @@ the module is imported. What a version of Langflow does not have is skipped.
 
 from langflow_otel.leaving import Leaving
 from langflow_otel.pipeline import Pipeline
-from langflow_otel.seams import langchain_runs, pauses, runs, shared
+from langflow_otel.seams import langchain_runs, pauses, runs, stored
 from langflow_otel.seams.component import ComponentSeam
 from langflow_otel.seams.embedding import EmbeddingSeam
 from langflow_otel.seams.flow import FlowSeam
@@ -75,5 +75,5 @@ def install(
         lambda _: turn_on_langchain(pipeline.provider, settings, content=pipeline.captures_content),
     )
     patches.when_imported(f"{_MODELS}.variable.model", secrets.watch_types)
-    patches.when_imported(f"{_MODELS}.flow.model", shared.watch_names)
+    patches.when_imported(f"{_MODELS}.flow.model", stored.watch_names)
     return patches

@@ -28,8 +28,8 @@ from langflow_otel.seams.loops import begin_iteration
 from langflow_otel.seams.patches import Arguments, Keywords, Wrapper
 from langflow_otel.seams.pauses import links_of, tell_answer, tell_approvals
 from langflow_otel.seams.secrets import gather_all
-from langflow_otel.seams.shared import as_stored
 from langflow_otel.seams.stepped import SteppedGenerator
+from langflow_otel.seams.stored import as_stored
 from langflow_otel.spans import ExcludedFlow, Flow, FlowSpan, LangflowTracer
 from langflow_otel.spans.caller import Caller
 
@@ -250,6 +250,7 @@ def _flow_of_build(arguments: Keywords) -> Flow:
         name=text(name),
         run_id=text(arguments.get("job_id") or arguments.get("run_id")),
         session_id=text(getattr(arguments.get("inputs"), "session", None)),
+        user_id=text(getattr(arguments.get("current_user"), "id", None)),
         entry_point="v1.build",
     )
 

@@ -15,7 +15,7 @@ from langflow_otel.capture.classes import class_names
 from langflow_otel.context import identity
 from langflow_otel.patterns import NamePatterns
 from langflow_otel.seams.loops import iteration_of, run_index_of
-from langflow_otel.seams.shared import as_stored
+from langflow_otel.seams.stored import as_stored
 from langflow_otel.spans import Component, Failure, Flow
 
 #: Where the name and id of a flow loaded from a file stand, which its graph does not keep.

@@ -1,6 +1,8 @@
-"""Flows that are shared: each visitor runs them under an id and a name of the visitor's own.
+"""Which flow it is that runs: Langflow does not tell each run the name that the flow has.
 
-Told so, one flow would be as many as it has visitors, and nobody could find it or exclude it.
+Before 1.12 a run of the playground has none. And each visitor of a shared flow runs that under an
+id and a name made of the visitor's: told so, one flow would be as many as it has visitors, and
+nobody could find it or exclude it.
 """
 
 import re
@@ -9,10 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
-# Langflow makes both of this: who the visitor is, and the id of the flow.
+# Who the visitor is, and the id of the flow.
 _OF_VISITOR = re.compile(rf".+_({_UUID})", re.DOTALL)
-_PUBLIC = "PUBLIC"
-_MAX_NAMES = 1000
+# Langflow makes the visitor's id of that name; from 1.13 on it says what kind of visitor it is.
+_KINDS = ("", "client:", "user:")
+_MAX_NAMES = 10_000
 _names: dict[str, str] = {}
 
 
@@ -21,20 +24,19 @@ def as_stored(flow_id: Any, name: Any, source_id: Any = None) -> tuple[Any, Any]
 
     Args:
         flow_id: The id that it runs under.
-        name: The name that it runs under.
+        name: The name that it runs under, if it has one.
         source_id: The id that it is stored under, where Langflow tells that (1.12 and later).
     """
     stored_id = source_id or _source_of(flow_id, name)
     if stored_id is None:
-        return flow_id, name
-    stored_name = _names.get(str(stored_id))
-    if stored_name is None and not str(name).endswith(f"_{stored_id}"):
-        stored_name = name
-    return stored_id, stored_name
+        return flow_id, name or _names.get(str(flow_id))
+    if str(name).endswith(f"_{stored_id}"):
+        name = None
+    return stored_id, _names.get(str(stored_id)) or name
 
 
 def watch_names(module: Any) -> Callable[[], None]:
-    """Learn the names of shared flows as they are loaded: a run of one is not told its own."""
+    """Learn the names of flows as they are loaded, which Langflow does before it runs one."""
     from sqlalchemy import event
 
     model = module.Flow
@@ -44,8 +46,7 @@ def watch_names(module: Any) -> Callable[[], None]:
 
 def _loaded(flow: Any, _: Any) -> None:
     said = vars(flow)
-    access = said.get("access_type")
-    if getattr(access, "value", access) == _PUBLIC and said.get("id") and said.get("name"):
+    if said.get("id") and said.get("name"):
         if len(_names) >= _MAX_NAMES:
             _names.pop(next(iter(_names)), None)
         _names[str(said["id"])] = said["name"]
@@ -55,7 +56,5 @@ def _source_of(flow_id: Any, name: Any) -> str | None:
     found = _OF_VISITOR.fullmatch(name) if isinstance(name, str) else None
     if found is None:
         return None
-    made = {
-        str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{kind}{name}")) for kind in ("", "client:", "user:")
-    }
+    made = {str(uuid.uuid5(uuid.NAMESPACE_DNS, kind + name)) for kind in _KINDS}
     return found[1] if str(flow_id) in made else None
