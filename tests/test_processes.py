@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -190,8 +191,9 @@ def test_where_the_backend_hangs_the_process_ends_within_the_bound(
         assert process.stdout.readline() == "ready\n"
         if "signal" in ending:
             process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=PATIENCE)
+        said = process.communicate(timeout=PATIENCE)[1]
     assert process.returncode == ENDINGS[ending][1]
+    assert re.search(r"langflow-otel: \d spans (did not reach|still wait for) phoenix", said), said
 
 
 @pytest.mark.parametrize("way", ["ours", "launcher"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -251,5 +252,7 @@ def test_a_langflow_whose_backend_hangs_answers_and_ends(backend: OtlpReceiver) 
         assert langflow.run(flow, "hi")
         assert langflow.stop() == 0
         assert "killing it" not in langflow.log
+        # What it writes is wrapped.
+        assert re.search(r"\d spans still wait\W.*for phoenix", langflow.log, re.DOTALL)
     assert backend.spans == []
     assert backend.attempts != []

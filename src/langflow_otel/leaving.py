@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import wait
 from contextlib import suppress
 from types import FrameType
@@ -19,6 +20,9 @@ from langflow_otel.export.background import Background
 from langflow_otel.flushing import Flusher, all_done
 from langflow_otel.guard import safely
 from langflow_otel.spans import under_way
+
+# Seconds, besides the bound, to log what was not sent within it.
+_TO_TELL = 0.5
 
 
 class Bound:
@@ -53,13 +57,17 @@ class Leaving:
     Args:
         flusher: Sends what is queued.
         close: Sends what is queued and closes what was made here, in so many seconds.
+        tell: Says what was not sent, where nothing that is sent is closed.
         seconds: How long that may take, in all.
     """
 
-    def __init__(self, flusher: Flusher, close: Any, seconds: float) -> None:
+    def __init__(
+        self, flusher: Flusher, close: Any, seconds: float, tell: Callable[[], None]
+    ) -> None:
         """See the class."""
         self._flusher = flusher
         self._close = close
+        self._tell = tell
         self._bound = Bound(seconds)
         self._handles_sigterm = False
         #: Whether it is still this that is to be done at the end.
@@ -99,17 +107,21 @@ class Leaving:
         # A server in another thread may be stopped in a process that goes on.
         if threading.current_thread() is threading.main_thread():
             under_way.cut_off()
-        self._bound.note(done=await all_done(self._flusher.begin(), self._bound.left()))
+        done = await all_done(self._flusher.begin(), self._bound.left())
+        self._bound.note(done=done)
+        # A signal that came is raised once more, and nobody is called after that.
+        self._tell()
 
     def _terminated(self, number: int, _: FrameType | None) -> None:
         # Anything may have been interrupted, with any lock held: what takes one is for a thread.
-        wait([Background().call(self._leave)], self._bound.left())
+        wait([Background().call(self._leave)], self._bound.left() + _TO_TELL)
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 
     def _leave(self) -> None:
         under_way.cut_off()
         wait(self._flusher.begin(), self._bound.left())
+        safely(self._tell)
 
 
 def _nobody_handles(handler: Any) -> bool:

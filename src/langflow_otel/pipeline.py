@@ -67,6 +67,11 @@ class Pipeline:
         theirs = {name: each for name, each in self.exporters.items() if name not in mine}
         return Flusher(self.processor, self.provider, theirs)
 
+    def tell_what_waits(self) -> None:
+        """Log what was lost, and what may be."""
+        for exporter in self.exporters.values():
+            exporter.account.tell_what_waits()
+
     def close(self, seconds: float) -> bool:
         """Send what is left and stop what was made here: the provider, or what was added to one.
 

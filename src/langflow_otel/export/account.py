@@ -185,6 +185,20 @@ class Account:
             ", ".join(self._line(reason, count) for reason, count in sorted(reasons.items())),
         )
 
+    def tell_what_waits(self) -> None:
+        """Log what was lost, and what is not sent yet where the process may end at once."""
+        self.tell(at_last=True)
+        with self._lock:
+            # Those on their way are among those in the queue, where there is one of ours.
+            waiting = max(self._numbers["queue_items"], self._numbers["in_flight"])
+        if waiting:
+            logger.warning(
+                "langflow-otel: %d spans still wait for %s; where the process ends now they are "
+                "lost",
+                waiting,
+                self.name,
+            )
+
     def _line(self, reason: str, count: int) -> str:
         detail = self._details.get(reason)
         return f"{reason} {count} ({detail})" if detail else f"{reason} {count}"
