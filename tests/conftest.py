@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import importlib.metadata
+import contextlib
 import importlib.util
 import logging
 import os
 import shutil
+import sqlite3
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +18,6 @@ from typing import Any
 import pytest
 from opentelemetry.context import Context, attach, detach, get_current
 from opentelemetry.sdk.trace import TracerProvider
-from packaging.version import Version
 
 from langflow_otel import LangflowInstrumentor, context, guard
 from langflow_otel.export.breaker import CircuitBreaker
@@ -25,6 +25,7 @@ from tests.support import loop_guard
 from tests.support.phoenix import MISSING, Phoenix, interpreter
 from tests.support.receiver import OtlpReceiver
 from tests.support.spans import Span
+from tests.support.versions import before
 
 # Before anything imports Langflow: its database is not the user's.
 _HOME = tempfile.mkdtemp(prefix="langflow-otel-tests-")
@@ -39,8 +40,7 @@ os.environ[loop_guard.VARIABLE] = str(_BLOCKED)
 # when they are looked at import langflow then, which is not there.
 collect_ignore = (
     ["test_planted_secrets.py"]
-    if Version(importlib.metadata.version("lfx")) < Version("1.11")
-    and importlib.util.find_spec("langflow") is None
+    if before("1.11") and importlib.util.find_spec("langflow") is None
     else []
 )
 
@@ -61,15 +61,25 @@ _TRACING_VARIABLES = (
 )
 
 
+STORES_MESSAGES = importlib.util.find_spec("langflow") is not None and before("1.12")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def langflow_services() -> None:
     """Make the tables of a whole Langflow before 1.12, whose flows store messages in process."""
-    if importlib.util.find_spec("langflow") is None:
-        return
-    if importlib.metadata.version("langflow-base").startswith("0."):
+    if STORES_MESSAGES:
         from langflow.services.utils import initialize_services
 
         asyncio.run(initialize_services())
+
+
+@pytest.fixture(autouse=True)
+def nobody_remembers() -> Iterator[None]:
+    """No chat goes on in the next test."""
+    yield
+    if STORES_MESSAGES:
+        with contextlib.closing(sqlite3.connect(f"{_HOME}/langflow.db")) as messages, messages:
+            messages.execute("DELETE FROM message")
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import StructuredTool
-from packaging.version import Version
 
 from tests.conftest import Traced
 from tests.support import agents, flows
@@ -21,8 +20,7 @@ from tests.support.invariants import check
 from tests.support.select import main_parts, named, only
 from tests.support.spans import Span
 from tests.support.tree import overlapping, render
-
-LFX = Version(importlib.metadata.version("lfx"))
+from tests.support.versions import before
 
 
 @pytest.fixture(params=[True, False], ids=["langchain", "alone"])
@@ -202,7 +200,7 @@ AGENT Agent
         assert model.parent_id == work.span_id
 
 
-@pytest.mark.skipif(Version("0.3") > LFX, reason="an agent cannot be a tool in Langflow 1.7")
+@pytest.mark.skipif(before("0.3"), reason="an agent cannot be a tool in Langflow 1.7")
 async def test_an_agent_that_is_a_tool_is_an_agent_below_the_call(
     langchain: bool, traced: Traced
 ) -> None:

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from packaging.version import Version
 
 from tests.support.invariants import check
 from tests.support.receiver import OtlpReceiver
 from tests.support.tree import render
+from tests.support.versions import before
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 SOURCES = [path for path in EXAMPLES.rglob("*") if path.suffix in {".py", ".sh"}]
@@ -35,7 +34,7 @@ def test_an_example_is_short(path: Path) -> None:
 
 
 @pytest.mark.skipif(
-    Version(importlib.metadata.version("lfx")) < Version("1.10"),
+    before("1.10"),
     reason="the `lfx run` of before knows no scripts with components of lfx alone",
 )
 def test_zero_code(receiver: OtlpReceiver) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-
 import pytest
-from packaging.version import Version
 
 from tests.conftest import Traced
+from tests.support.versions import before
 
-if Version(importlib.metadata.version("lfx")) < Version("1.13"):
+if before("1.13"):
     pytest.skip("the gallery is of the newest Langflow", allow_module_level=True)
 
 from tests.support import gallery

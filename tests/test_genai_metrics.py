@@ -14,13 +14,12 @@ from lfx.events.event_manager import create_default_event_manager
 from opentelemetry.metrics import set_meter_provider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from packaging.version import Version
 
 from langflow_otel import genai_metrics
 from tests.conftest import Traced
 from tests.support import flows
+from tests.support.versions import before
 
-LFX = Version(importlib.metadata.version("lfx"))
 TOKENS = "gen_ai.client.token.usage"
 DURATION = "gen_ai.client.operation.duration"
 FIRST_CHUNK = "gen_ai.client.operation.time_to_first_chunk"
@@ -181,14 +180,14 @@ async def test_the_turns_of_an_agent_that_nobody_traces_are_timed_by_lfx_alone(
     metrics: Metrics, environment: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     environment.setenv("OTEL_PYTHON_LANGFLOW_INSTRUMENT_LANGCHAIN", "false")
-    if Version("1.12") <= LFX:
+    if not before("1.12"):
         handler = importlib.import_module("lfx.observability_llm_metrics")
         handler.get_llm_provider_metrics_handler.cache_clear()
     request.getfixturevalue("traced")
 
     await flows.run_flow(flows.agent_with_tools())
     assert metrics.points(DURATION) == [], "one span for both turns is as long as neither"
-    if Version("1.12") <= LFX:
+    if not before("1.12"):
         handler.get_llm_provider_metrics_handler.cache_clear()
         assert [point.count for point in metrics.points(DURATION, "langflow")] == [2]
 

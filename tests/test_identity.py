@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
 import json
 import logging
 from collections.abc import Iterator
@@ -12,7 +11,6 @@ from typing import Any
 import pytest
 from opentelemetry import context as otel_context
 from opentelemetry.sdk.trace import TracerProvider
-from packaging.version import Version
 
 from langflow_otel import LangflowInstrumentor, attributes
 from tests.conftest import Traced
@@ -22,8 +20,7 @@ from tests.support.langfuse import LangfuseReceiver
 from tests.support.langsmith import LangSmithReceiver
 from tests.support.select import named
 from tests.support.spans import Span
-
-LFX = Version(importlib.metadata.version("lfx"))
+from tests.support.versions import before
 
 
 def _everywhere(spans: list[Span], name: str) -> set[Any]:
@@ -231,7 +228,7 @@ async def test_the_runs_session_goes_before_langchains_on_model_spans(traced: Tr
     assert json.loads(model.attributes["metadata"])["thread_id"] == "thread-9"
 
 
-@pytest.mark.skipif(Version("1.12") > LFX, reason="Langflow knows of end users from 1.12 on")
+@pytest.mark.skipif(before("1.12"), reason="Langflow knows of end users from 1.12 on")
 @pytest.mark.parametrize("traced_user", [True, False])
 async def test_an_end_user_is_told_where_langflow_is_set_to_trace_it(
     traced: Traced, monkeypatch: pytest.MonkeyPatch, traced_user: bool

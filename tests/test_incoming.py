@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
 from collections.abc import AsyncIterator, Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +20,6 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, ParentBased, Sampler
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags
-from packaging.version import Version
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.middleware.base import BaseHTTPMiddleware
@@ -37,8 +35,8 @@ from tests.support.invariants import check
 from tests.support.select import is_ours, named, only
 from tests.support.spans import Span, from_readable
 from tests.support.tree import render
+from tests.support.versions import before
 
-LFX = Version(importlib.metadata.version("lfx"))
 TRACE, SPAN, OTHER = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331", "c" * 16
 CALLED = {"traceparent": f"00-{TRACE}-{SPAN}-01"}
 UNSAMPLED = {"traceparent": f"00-{TRACE}-{SPAN}-00"}
@@ -131,7 +129,7 @@ async def test_langflows_own_span_is_a_child_of_the_caller_too(
     spans = in_memory()
     check(spans, traces=1, remote_parents=[SPAN])
     (root,) = (span for span in spans if span.parent_id == SPAN)
-    assert root.name == ("flow.execute" if Version("1.12") <= LFX else "Sync method")
+    assert root.name == ("flow.execute" if not before("1.12") else "Sync method")
     assert not any(span.links for span in spans)
 
 
@@ -356,7 +354,7 @@ async def test_a_request_in_a_context_left_by_another_is_its_own(traced: Traced)
     assert {span.parent_id for span in spans if span.name == "Sync method"} == {"", OTHER}
 
 
-@pytest.mark.skipif(Version("1.12") > LFX, reason="Langflow keeps it from 1.12 on")
+@pytest.mark.skipif(before("1.12"), reason="Langflow keeps it from 1.12 on")
 @pytest.mark.parametrize("worker", ["started by another request", "of nobody"])
 async def test_a_run_from_a_queue_links_to_what_queued_it(traced: Traced, worker: str) -> None:
     """The worker that takes a job may hold the context of any other request for ever."""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from lfx.graph.graph.base import Graph
-from packaging.version import Version
 
 from tests.conftest import Traced
 from tests.support import control_flows, flows
@@ -18,7 +16,6 @@ from tests.support.select import is_ours, main_parts, named, only
 from tests.support.spans import Span
 from tests.support.tree import overlapping, render
 
-LFX = Version(importlib.metadata.version("lfx"))
 # From Langflow 1.8 on; before, the components of the body ran in the flow's own graph.
 BODY_IS_A_GRAPH = hasattr(Graph, "create_subgraph")
 

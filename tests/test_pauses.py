@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-from packaging.version import Version
 
 from langflow_otel import LangflowInstrumentor
 from tests.conftest import Traced
@@ -25,8 +23,7 @@ from lfx.graph.checkpoint.store import InMemoryCheckpointStore
 from lfx.graph.exceptions import GraphPausedException
 
 from tests.support import pause_flows
-
-LFX = Version(importlib.metadata.version("lfx"))
+from tests.support.versions import before
 
 
 def runs_of(spans: list[Span]) -> list[Span]:
@@ -209,7 +206,7 @@ async def test_what_is_noted_may_be_anything(traced: Traced, spoil: Any) -> None
     assert (second.links, second.attributes["langflow.flow.status"]) == ((), "ok")
 
 
-@pytest.mark.skipif(Version("1.12") > LFX, reason="1.11 cannot restore tools of this LangChain")
+@pytest.mark.skipif(before("1.12"), reason="1.11 cannot restore tools of this LangChain")
 async def test_an_agents_tool_that_wants_an_approval(traced: Traced) -> None:
     await pause_flows.run(pause_flows.guarded_tool())
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import importlib.util
 import itertools
 import json
 import logging
@@ -57,6 +58,7 @@ from langflow_otel.spans import Failure, Flow, LangflowTracer, Tool
 from tests.conftest import Traced
 from tests.support import strategies as made
 from tests.support.strategies import Planted
+from tests.support.versions import before
 
 PIECE = 9
 LONG_ENOUGH_FOR_PIECES = 18
@@ -572,6 +574,10 @@ def _any_planted(draw: st.DrawFn) -> Planted:
     return draw(made.known(way, _PLACES) | made.named(layout, made.UNQUOTED[:-1]))
 
 
+@pytest.mark.skipif(
+    importlib.util.find_spec("langflow") is not None and before("1.12"),
+    reason="a whole Langflow before 1.12 wants a user for a password field",
+)
 @few
 @given(planted=_any_planted())
 def test_a_real_flow_tells_no_secret(traced: Traced, planted: Planted) -> None:

@@ -339,11 +339,11 @@ def test_uvicorn_sends_what_is_left_when_it_is_stopped(
 GUNICORN = f"""
 {UVICORN}
 from gunicorn.app.base import BaseApplication
-from uvicorn.workers import UvicornWorker
 class Application(BaseApplication):
     def load_config(self):
-        options = dict(worker_class=UvicornWorker, bind="127.0.0.1:" + sys.argv[1], workers=2,
-                       preload_app=True, max_requests=int(sys.argv[2]), loglevel="error",
+        options = dict(worker_class="uvicorn.workers.UvicornWorker",
+                       bind="127.0.0.1:" + sys.argv[1], workers=2, preload_app=True,
+                       max_requests=int(sys.argv[2]), loglevel="error",
                        # Nor would gunicorn kill a worker that hangs.
                        graceful_timeout=3600)
         for name, value in options.items():

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import importlib.util
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -248,7 +249,9 @@ def test_otel_propagators_says_in_which_headers_the_context_travels(
     echo: EchoServer, receiver: OtlpReceiver, propagators: str | None, sent: set[str]
 ) -> None:
     chosen = {} if propagators is None else {"OTEL_PROPAGATORS": propagators}
-    settings = {"PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint, **chosen}
+    # Where a whole Langflow of old finds its tables.
+    tables = {name: os.environ[name] for name in ("LANGFLOW_CONFIG_DIR", "LANGFLOW_DATABASE_URL")}
+    settings = {"PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint, **tables, **chosen}
     done = run(
         [sys.executable, "-c", CALLS, f"http://{echo.address}/"],
         clean_environment({**OFFLINE, **settings}),

@@ -22,6 +22,7 @@ from tests.support.select import is_ours, main_parts, only
 from tests.support.server import LangflowServer
 from tests.support.spans import Span
 from tests.support.tree import render
+from tests.support.versions import before
 
 pytestmark = [pytest.mark.server, pytest.mark.phoenix]
 
@@ -121,6 +122,17 @@ def _is_ai(span: Span) -> bool:
     return bool(span.kind)
 
 
+if before("1.12"):
+    # Its workflows are for developers only, and MCP's calls hang or find the database locked.
+    for later in ("mcp", "workflows v2"):
+        del SURFACES[later]
+
+
+def _entry_point(told: str) -> str | None:
+    """What is told of the way in; before 1.12 Langflow itself tells nothing."""
+    return told if told == "v1.build" or not before("1.12") else None
+
+
 @pytest.mark.parametrize("surface", SURFACES)
 def test_a_run_over_each_surface_is_one_trace(
     langflow: LangflowServer, phoenix: Phoenix, otlp: OtlpReceiver, surface: str
@@ -136,7 +148,7 @@ def test_a_run_over_each_surface_is_one_trace(
     check(only(spans, _is_ai), traces=1)
     assert render(only(spans, _is_ai)) == TREE.format(name=name)
     flow = next(span for span in spans if span.name == name)
-    assert flow.attributes["langflow.entry_point"] == entry_point
+    assert flow.attributes.get("langflow.entry_point") == _entry_point(entry_point)
     assert flow.attributes["langflow.flow.id"] == flow_id
     assert flow.attributes["user.id"]
     if "responses" not in surface:
@@ -162,9 +174,11 @@ def test_the_request_is_the_parent_over_otlp_and_the_flow_the_root_in_phoenix(
     spans = _trace_of(otlp, "Below its request")
     by_id = {span.span_id: span for span in spans}
     flow = next(span for span in spans if span.name == "Below its request")
-    execute = by_id[flow.parent_id]
-    assert execute.name == "flow.execute"
-    assert by_id[execute.parent_id].otel_kind == "SERVER"
+    above = by_id[flow.parent_id]
+    if not before("1.12"):
+        assert above.name == "flow.execute"
+        above = by_id[above.parent_id]
+    assert above.otel_kind == "SERVER"
 
 
 def test_a_run_by_webhook_is_one_trace(langflow: LangflowServer, otlp: OtlpReceiver) -> None:
@@ -173,9 +187,10 @@ def test_a_run_by_webhook_is_one_trace(langflow: LangflowServer, otlp: OtlpRecei
     spans = only(_trace_of(otlp, "Chat by webhook"), _is_ai)
     check(spans, traces=1)
     flow = next(span for span in spans if span.name == "Chat by webhook")
-    assert flow.attributes["langflow.entry_point"] == "webhook"
+    assert flow.attributes.get("langflow.entry_point") == _entry_point("webhook")
 
 
+@pytest.mark.skipif(not doors.BUILDS_PUBLIC, reason="this Langflow builds no such flow")
 def test_a_shared_flow_is_the_same_for_each_visitor(
     langflow: LangflowServer, otlp: OtlpReceiver
 ) -> None:
@@ -208,6 +223,7 @@ def test_an_agent_over_each_surface(
     assert answered == "  CHAIN Chat Output"
 
 
+@pytest.mark.skipif(before("0.4"), reason="Langflow's Run Flow does not run before 1.9")
 def test_langflows_run_flow_component_is_one_trace(
     langflow: LangflowServer, otlp: OtlpReceiver
 ) -> None:
@@ -341,6 +357,7 @@ def _runs(otlp: OtlpReceiver, flow: str, count: int) -> list[Span]:
     return found(otlp.wait_for(lambda spans: len(found(spans)) >= count, timeout=60))
 
 
+@pytest.mark.skipif(before("1.12"), reason="there are no such workflows before 1.12")
 def test_a_workflow_that_pauses_goes_on_as_a_run_that_is_linked_to_it(
     langflow: LangflowServer, otlp: OtlpReceiver
 ) -> None:
@@ -390,6 +407,7 @@ CHAIN {name} ~cancelled
   CHAIN Wait ~cancelled"""
 
 
+@pytest.mark.skipif(before("1.12"), reason="there are no such workflows before 1.12")
 def test_a_workflow_that_is_stopped_is_no_error(
     langflow: LangflowServer, otlp: OtlpReceiver
 ) -> None:
@@ -438,7 +456,8 @@ def test_an_excluded_flow_is_not_traced_over_any_surface(
     flow_id = langflow.upload({**flows.linear_chat("Answer", name=EXCLUDED), **doors.OPEN})
     for run, _ in SURFACES.values():
         assert run(langflow, flow_id, "hello", "session of what is excluded") == "Answer"
-    assert doors.build_public(langflow, flow_id, "hello") == "Answer"
+    if doors.BUILDS_PUBLIC:
+        assert doors.build_public(langflow, flow_id, "hello") == "Answer"
     langflow.run(langflow.upload(flows.linear_chat(name="After what is excluded")), "hello")
     _trace_of(otlp, "After what is excluded")
 
@@ -544,7 +563,7 @@ def test_lfx_run(phoenix: Phoenix, flow_file: Path, launcher: str) -> None:
     assert _ours(spans) == OURS
     check(only(spans, _is_ai), traces=1)
     root = next(span for span in spans if not span.parent_id)
-    assert root.attributes["langflow.entry_point"] == "lfx.run"
+    assert root.attributes.get("langflow.entry_point") == _entry_point("lfx.run")
     assert "Failed to export" not in done.stderr
     assert "langflow-otel" not in done.stderr
 

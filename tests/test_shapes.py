@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.metadata
 import json
 import re
 import sys
@@ -14,7 +13,6 @@ from typing import Any
 
 import pytest
 from lfx.events.event_manager import create_default_event_manager
-from packaging.version import Version
 
 from tests.conftest import Traced
 from tests.support import components as own
@@ -24,8 +22,7 @@ from tests.support.invariants import check
 from tests.support.select import main_parts, named, only
 from tests.support.spans import Span
 from tests.support.tree import overlapping, render
-
-LFX = Version(importlib.metadata.version("lfx"))
+from tests.support.versions import before
 
 LINEAR_CHAT = """\
 CHAIN Linear chat
@@ -44,7 +41,7 @@ async def test_linear_chat(traced: Traced) -> None:
     spans = traced.spans()
     check(spans, session="s1", traces=1)
     tree = render(spans)
-    if Version("1.8") > LFX:
+    if before("1.8"):
         tree = tree.replace("PROMPT Prompt\n", "PROMPT Prompt Template\n")
     assert tree == LINEAR_CHAT
 
@@ -123,7 +120,7 @@ async def test_tool_calls_are_traced_without_the_langchain_instrumentor(
     agent = named(spans, "Agent")
     calls = {span.name: span for span in spans if span.parent_id == agent.span_id}
     # What its model took Langflow counts from 1.9 on; where LangGraph loses its handler, never.
-    counts = Version("0.4") <= LFX and sys.version_info >= (3, 11)
+    counts = not before("0.4") and sys.version_info >= (3, 11)
     counted = ["scripted-1"] if counts else []
     assert sorted(calls) == ["get_distance", "get_weather", *counted]
     weather = calls["get_weather"].attributes
@@ -139,7 +136,7 @@ async def test_a_loop_stays_one_trace(traced: Traced) -> None:
     spans = traced.spans()
     check(spans, traces=1)
     assert [span.name for span in spans].count("Shout") == 3
-    if Version("1.8") <= LFX and LFX.major >= 1:
+    if not before("1.8"):
         assert (
             render(spans)
             == """\

@@ -6,8 +6,6 @@ instrumented in code, has a provider of its own, and no server spans.
 
 from __future__ import annotations
 
-import importlib.metadata
-import importlib.util
 import json
 import re
 import secrets
@@ -20,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from packaging.version import Version
 
 from tests.support import doors, flows
 from tests.support.invariants import check
@@ -33,6 +30,7 @@ from tests.support.receiver import OtlpReceiver
 from tests.support.server import LangflowServer
 from tests.support.spans import Span
 from tests.support.tree import render
+from tests.support.versions import before
 
 pytestmark = [pytest.mark.server, pytest.mark.phoenix]
 
@@ -40,11 +38,6 @@ PROJECT = "two servers"
 IN_CODE = "from langflow_otel import LangflowInstrumentor\nLangflowInstrumentor().instrument()\n"
 CLOCK = 5_000_000
 PARTS = 8
-BASE = (
-    Version(importlib.metadata.version("langflow-base"))
-    if importlib.util.find_spec("langflow")
-    else Version("0")
-)
 TREE = """\
 Call elsewhere
   Chat Input
@@ -200,8 +193,10 @@ def _run(receiver: OtlpReceiver, name: str) -> list[Span]:
 
 
 def _needs(surface: str) -> None:
-    if "v2" in surface and Version("1.12") > BASE:
-        pytest.skip("Langflow has v2 workflows of this shape from 1.12 on")
+    if ("v2" in surface or surface == "mcp") and before("1.12"):
+        pytest.skip("Langflow has v2 workflows, and an MCP server that answers, from 1.12 on")
+    if "public" in surface and not doors.BUILDS_PUBLIC:
+        pytest.skip("this Langflow builds no such flow")
     if "A2A" in surface and not doors.has_a2a():
         pytest.skip("this Langflow does not speak A2A")
 

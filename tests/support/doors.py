@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from tests.support.http import CallFailed, call
 from tests.support.server import LangflowServer, build_answer, good_events
+from tests.support.versions import before
 
 #: What a flow says that is open to all of them.
 OPEN = {"access_type": "PUBLIC", "flow_type": "agent", "a2a_enabled": True}
@@ -16,6 +17,8 @@ ENVIRONMENT = {
     # The models of the tests are such.
     "LANGFLOW_ALLOW_PUBLIC_CUSTOM_COMPONENTS": "true",
 }
+#: Langflow 1.7 does not end, and 1.10 to 1.12 refuse what is not a component of theirs.
+BUILDS_PUBLIC = not before("1.13") or (before("1.10") and not before("0.3"))
 
 
 def has_a2a() -> bool:

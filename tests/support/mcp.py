@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.metadata
 import json
 import socket
 import subprocess
@@ -18,19 +17,19 @@ from lfx.base.mcp.util import update_tools
 from lfx.components.input_output import ChatOutput
 from lfx.custom.custom_component.component import Component
 from lfx.io import NestedDictInput, Output
-from packaging.version import Version
 
 from langflow_otel.demo.flows import Flow, FlowBuilder
 from tests.support import agents
 from tests.support.components import RowsComponent
 from tests.support.process import free_port
+from tests.support.versions import before
 
 _SERVER = str(Path(__file__).parent / "sums" / "server.py")
 Config = dict[str, Any]
 
 
 #: Whether Langflow's own component takes a server from the flow; before, from a database alone.
-STANDS_ALONE = Version(importlib.metadata.version("lfx")) >= Version("1.10")
+STANDS_ALONE = not before("1.10")
 
 
 class OwnMcpToolsComponent(Component):

@@ -79,8 +79,14 @@ class Raising:
 
     text = property(_raise)
     data = property(_raise)
-    __repr__ = __str__ = __len__ = __iter__ = __bool__ = __eq__ = __getattr__ = _raise
+    __repr__ = __str__ = __len__ = __iter__ = __bool__ = __eq__ = _raise
     __hash__ = object.__hash__
+
+    def __getattr__(self, name: str) -> Any:
+        # numpy asks this of all that is put into a table, and some of it raises nothing for that.
+        if name.startswith("__array"):
+            raise AttributeError(name)
+        _raise()
 
 
 class RaisingDict(dict):  # type: ignore[type-arg]
