@@ -20,12 +20,12 @@ from tests.support import flows
 from tests.support.process import OFFLINE, clean_environment, first_on_path, free_port, run
 from tests.support.receiver import METRICS, Incoming, OtlpReceiver, Reply
 from tests.support.server import LangflowServer
+from tests.support.versions import before
 
 PROGRAM = """
 import asyncio, sys
 import langflow_otel
 from tests.support import flows
-from tests.support.versions import before
 asyncio.run(flows.run_flow(flows.sync_method()))
 assert langflow_otel.force_flush(60_000)
 print("ready", flush=True)
