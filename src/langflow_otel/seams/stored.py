@@ -7,8 +7,10 @@ nobody could find it or exclude it.
 
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from langflow_otel.guard import safely
 
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 # Who the visitor is, and the id of the flow.
@@ -45,7 +47,10 @@ def watch_names(module: Any) -> Callable[[], None]:
 
 
 def _loaded(flow: Any, _: Any) -> None:
-    said = vars(flow)
+    safely(_keep_name, vars(flow))
+
+
+def _keep_name(said: Mapping[str, Any]) -> None:
     if said.get("id") and said.get("name"):
         if len(_names) >= _MAX_NAMES:
             _names.pop(next(iter(_names)), None)
