@@ -6,6 +6,7 @@ Not every combination of them: every value in each column, and each Langflow at 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import nox
@@ -44,10 +45,27 @@ CELLS = (
     ("3.14", "langflow-base==1.13.0", NEWEST, "1"),
 )
 
-# What a Langflow of its day needs to be installed and imported today.
+# A whole Langflow of each version, whose server is run; Langflow 1.7 to 1.11 are its 0.7 to 0.11.
+SERVERS = (
+    ("3.12", "langflow-base==0.7.3"),
+    ("3.11", "langflow-base==0.8.4"),
+    ("3.12", "langflow-base==0.9.6"),
+    ("3.13", "langflow-base==0.10.3"),
+    ("3.10", "langflow-base==0.11.6"),
+    ("3.12", "langflow-base==1.12.8"),
+    ("3.11", "langflow-base==1.13.0"),
+)
+SERVER_TESTS = ("test_server.py", "test_two_servers.py", "test_server_processes.py")
+
+# What a Langflow of its day needs to be installed, imported and started today.
 PINS = {
-    # It imports openai without asking for it.
+    # They import openai without asking for it.
     "langflow-base==0.7.3": ("openai",),
+    "langflow-base==0.8.4": ("openai",),
+    # It calls what later ones of these do not have any more.
+    "langflow-base==0.9.6": ("openai", "fastapi<0.130", "fastapi-pagination<0.15.10"),
+    "langflow-base==0.10.3": ("openai",),
+    "langflow-base==0.11.6": ("openai",),
 }
 
 # Phoenix is the same whatever sends to it, and what is slow is the same on every version: these
@@ -78,6 +96,24 @@ nox.options.reuse_venv = "yes"
 )
 def tests(session: nox.Session, langflow: str, opentelemetry: str, wrapt: str) -> None:
     """Runs the tests on the wheel, in one cell of the matrix."""
+    whole = (langflow, opentelemetry) in WHOLE
+    part = () if whole else ("-m", "not phoenix and not slow")
+    run(session, langflow, (*OPENTELEMETRY[opentelemetry], f"wrapt=={wrapt}.*"), part)
+
+
+@nox.session
+@nox.parametrize(
+    ["python", "langflow"],
+    SERVERS,
+    ids=[f"{langflow.replace('==', '-')}-py{python}" for python, langflow in SERVERS],
+)
+def servers(session: nox.Session, langflow: str) -> None:
+    """Runs the tests of the server of one Langflow on the wheel."""
+    run(session, langflow, (), [f"tests/{name}" for name in SERVER_TESTS])
+
+
+def run(session: nox.Session, langflow: str, also: Sequence[str], part: Sequence[str]) -> None:
+    """Runs a part of the tests with a Langflow and what else is needed; keeps the result."""
     result = RESULTS / f"{session.name}.json"
     junit = result.with_suffix(".xml")
     for old in (result, junit):
@@ -85,8 +121,7 @@ def tests(session: nox.Session, langflow: str, opentelemetry: str, wrapt: str) -
     session.install(
         langflow,
         *PINS.get(langflow, ()),
-        *OPENTELEMETRY[opentelemetry],
-        f"wrapt=={wrapt}.*",
+        *also,
         *nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), "test"),
     )
     # Apart, so that the wheel is built anew each time.
@@ -95,7 +130,5 @@ def tests(session: nox.Session, langflow: str, opentelemetry: str, wrapt: str) -
     if versions:  # nox --install-only runs nothing
         result.parent.mkdir(parents=True, exist_ok=True)
         result.write_text(versions)
-    whole = (langflow, opentelemetry) in WHOLE
-    part = () if whole else ("-m", "not phoenix and not slow")
     workers = ("-n", "2", "--dist", "loadfile")
     session.run("python", "-m", "pytest", *part, *workers, f"--junitxml={junit}", *session.posargs)

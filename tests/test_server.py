@@ -518,7 +518,8 @@ def test_the_server_says_nothing_of_exporters_or_contexts(langflow: LangflowServ
     # The log is wrapped, with the source's line in between.
     log = " ".join(re.sub(r"\w+\.py:\d+", "", langflow.log).split())
     assert [complaint for complaint in complaints if complaint in log] == []
-    assert log.count("Langflow's own") == 1, "its tracer is replaced"
+    # Before 1.12 Langflow shows no line of this level.
+    assert log.count("Langflow's own") == (0 if before("1.12") else 1), "its tracer is replaced"
 
 
 @pytest.fixture(scope="module")

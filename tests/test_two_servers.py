@@ -118,13 +118,15 @@ def test_a_flow_that_calls_a_flow_of_another_langflow_is_one_tree_everywhere(pai
 
     count = len(TREE.splitlines())
     langfuse = pair.langfuse.wait_for(lambda spans: len(spans) == count and spans, timeout=40)
-    check(langfuse, session="one-session", traces=1, tolerance_ns=CLOCK)
     assert _names(render(langfuse)) == TREE
     pair.langfuse.check_whole()
     assert {span.attributes["langfuse.trace.name"] for span in langfuse} == {"Call elsewhere"}
 
     spans = pair.phoenix.wait_for_spans(PROJECT, count)
-    check(spans, session="one-session", traces=1, tolerance_ns=CLOCK)
+    if not before("1.12"):
+        # Where each server tells of a user of its own.
+        for told in (langfuse, spans):
+            check(told, session="one-session", traces=1, tolerance_ns=CLOCK)
     assert _names(render(spans)) == TREE
 
     _wait(lambda: len(pair.langsmith.runs) == count, lambda: langsmith_tree(pair.langsmith.trees))
@@ -246,6 +248,7 @@ def test_jobs_of_two_callers_link_each_to_its_own(pair: Pair) -> None:
 
 
 def test_the_meta_of_an_mcp_call_goes_before_its_headers(pair: Pair) -> None:
+    _needs("mcp")
     told = Told(secrets.token_hex(16), secrets.token_hex(8))
     pair.second.mcp_meta = {"traceparent": told.header}
     try:

@@ -62,7 +62,7 @@ def row(session: dict[str, Any]) -> tuple[str, ...]:
         python = name.partition("-py")[2].partition("-")[0]
         asked = (arguments["langflow"].replace("==", " "), python)
         result = f"{session['result']}: {session.get('reason') or 'see above'}"
-        return *asked, arguments["opentelemetry"], arguments["wrapt"], result
+        return *asked, arguments.get("opentelemetry", ""), arguments.get("wrapt", ""), result
     installed = json.loads(recorded.read_text())
     whole = installed.get("langflow-base")
     langflow = f"langflow-base {whole}" if whole else f"lfx {installed.get('lfx')}"
