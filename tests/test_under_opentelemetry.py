@@ -71,6 +71,10 @@ CHAIN Linear chat
             },
             ["otlp"],
         ),
+        (
+            {"PHOENIX_COLLECTOR_ENDPOINT": "http://p:6006", "LANGFLOW_OTEL_DESTINATIONS": "otlp"},
+            ["otlp"],
+        ),
         ({}, []),
     ],
 )

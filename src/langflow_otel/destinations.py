@@ -118,7 +118,7 @@ LLM_DESTINATIONS = frozenset(DESTINATIONS) - {OTLP, LANGFLOW_OTLP}
 def destinations_of(environ: Mapping[str, str]) -> list[str]:
     """Return the destinations named in `environ`, else those whose variables are set there."""
     named = _named(environ)
-    if named and not _is_the_distros(named, environ):
+    if named and not _is_the_distros(environ):
         listed = dict.fromkeys(name.strip() for name in named.split(",") if name.strip())
         return [name for name in listed if name.lower() != "none"]
     found = [name for name, known in DESTINATIONS.items() if known.wanted(environ)]
@@ -143,13 +143,17 @@ def _named(environ: Mapping[str, str]) -> str:
     return next((said for name in names if (said := environ.get(name, "").strip())), "")
 
 
-def _is_the_distros(named: str, environ: Mapping[str, str]) -> bool:
+def _is_the_distros(environ: Mapping[str, str]) -> bool:
     """Tell whether it is OpenTelemetry's distro that names `otlp`, as it does where nobody does.
 
-    Where an address for it is set as well it is meant, whoever said it.
+    Where an address for it is set as well it is meant, whoever said it; and what our launcher says
+    is what the user said.
     """
-    addressed = any(_is_set(environ, each) for each in OTLP_ENDPOINTS)
-    return named == OTLP and is_under_the_distro() and not addressed
+    meant = any(
+        _is_set(environ, each) for each in (env.LANGFLOW_OTEL_DESTINATIONS, *OTLP_ENDPOINTS)
+    )
+    named = environ.get("OTEL_TRACES_EXPORTER", "").strip()
+    return named == OTLP and is_under_the_distro() and not meant
 
 
 def own_name(name: str) -> str:
