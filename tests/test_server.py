@@ -126,6 +126,9 @@ if before("1.12"):
     # Its workflows are for developers only, and MCP's calls hang or find the database locked.
     for later in ("mcp", "workflows v2"):
         del SURFACES[later]
+if not doors.BUILDS:
+    SURFACES = {name: way for name, way in SURFACES.items() if "build" not in name}
+builds = pytest.mark.skipif(not doors.BUILDS, reason="builds of this Langflow hang")
 
 
 def _entry_point(told: str) -> str | None:
@@ -206,7 +209,13 @@ def test_a_shared_flow_is_the_same_for_each_visitor(
     check(spans, traces=2)
 
 
-@pytest.mark.parametrize("surface", ["run", "run stream", "build polling", "responses stream"])
+AGENTS = SURFACES.keys() & {"run", "run stream", "build polling", "responses stream"}
+if before("1.12"):
+    # Its stream of responses may end without an answer.
+    AGENTS -= {"responses stream"}
+
+
+@pytest.mark.parametrize("surface", sorted(AGENTS))
 def test_an_agent_over_each_surface(
     langflow: LangflowServer, otlp: OtlpReceiver, surface: str
 ) -> None:
@@ -255,6 +264,7 @@ def test_langflows_run_flow_component_as_a_tool_is_below_the_call(
     assert [s.parent_id for s in tools if s.kind == "TOOL"] == [agent.span_id]
 
 
+@builds
 def test_a_failure_on_the_server_is_told(langflow: LangflowServer, otlp: OtlpReceiver) -> None:
     flow = flows.failing()
     flow_id = langflow.upload(flow)
@@ -273,6 +283,7 @@ CHAIN Failing !error
     assert "4711" not in repr(spans), "without content an error's text stays here, too"
 
 
+@builds
 def test_a_build_that_is_cancelled_is_no_error(
     langflow: LangflowServer, otlp: OtlpReceiver
 ) -> None:
@@ -291,7 +302,7 @@ CHAIN Slow ~cancelled
     )
 
 
-STREAMING = ("run stream", "build direct", "build streaming", "build polling", "responses stream")
+STREAMING = [name for name in SURFACES if "stream" in name or "build" in name]
 
 
 @pytest.mark.parametrize("surface", STREAMING)
@@ -420,6 +431,8 @@ def test_a_workflow_that_is_stopped_is_no_error(
     assert render(spans) == CANCELLED.format(name="Stopped")
 
 
+@builds
+@pytest.mark.skipif(before("0.3"), reason="Langflow 1.7 lets it come to its end")
 @pytest.mark.parametrize("delivery", ["direct", "streaming"])
 def test_a_build_whose_client_goes_away_is_cancelled(
     langflow: LangflowServer, otlp: OtlpReceiver, delivery: Any
@@ -484,6 +497,7 @@ CHAIN Model in a span
     )
 
 
+@builds
 def test_nothing_is_left_open_of_all_that(langflow: LangflowServer) -> None:
     """Of a mix of runs that end in every way; what serves the events of a build stays open."""
     counter = langflow.upload(control_flows.open_spans())

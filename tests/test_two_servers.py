@@ -119,12 +119,13 @@ def test_a_flow_that_calls_a_flow_of_another_langflow_is_one_tree_everywhere(pai
     count = len(TREE.splitlines())
     langfuse = pair.langfuse.wait_for(lambda spans: len(spans) == count and spans, timeout=40)
     assert _names(render(langfuse)) == TREE
-    pair.langfuse.check_whole()
+    if not before("1.12"):
+        pair.langfuse.check_whole()
     assert {span.attributes["langfuse.trace.name"] for span in langfuse} == {"Call elsewhere"}
 
     spans = pair.phoenix.wait_for_spans(PROJECT, count)
     if not before("1.12"):
-        # Where each server tells of a user of its own.
+        # There each server tells of a user of its own.
         for told in (langfuse, spans):
             check(told, session="one-session", traces=1, tolerance_ns=CLOCK)
     assert _names(render(spans)) == TREE
@@ -197,6 +198,8 @@ def _run(receiver: OtlpReceiver, name: str) -> list[Span]:
 def _needs(surface: str) -> None:
     if ("v2" in surface or surface == "mcp") and before("1.12"):
         pytest.skip("Langflow has v2 workflows, and an MCP server that answers, from 1.12 on")
+    if "build" in surface and not doors.BUILDS:
+        pytest.skip("builds of this Langflow hang")
     if "public" in surface and not doors.BUILDS_PUBLIC:
         pytest.skip("this Langflow builds no such flow")
     if "A2A" in surface and not doors.has_a2a():

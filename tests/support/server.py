@@ -378,10 +378,10 @@ def build_answer(events: Iterator[dict[str, Any]] | list[dict[str, Any]]) -> str
 
 
 def _joined(pieces: list[str]) -> str:
-    """What was streamed; before 1.12 the last piece is all of it once more."""
+    """What was streamed; before 1.12 the first piece comes twice."""
     pieces = [piece for piece in pieces if piece]
-    text, whole = "".join(pieces[:-1]), "".join(pieces[-1:])
-    return whole if before("1.12") and whole.startswith(text) else text + whole
+    twice = before("1.12") and len(pieces) > 1 and pieces[0] == pieces[1]
+    return "".join(pieces[twice:])
 
 
 def _slug(name: str) -> str:
