@@ -10,7 +10,8 @@ import pytest
 from langflow_otel.seams import stored
 from langflow_otel.seams.stored import as_stored
 
-FLOW, VISITOR = str(uuid.uuid4()), str(uuid.uuid4())
+FLOW = "5d3a2c1e-0000-4000-8000-000000000001"
+VISITOR = "5d3a2c1e-0000-4000-8000-000000000002"
 OF_VISITOR = f"{VISITOR}_{FLOW}"
 
 
