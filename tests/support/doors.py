@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -24,10 +25,10 @@ BUILDS_PUBLIC = not before("1.13")
 
 
 def has_a2a() -> bool:
-    """Whether this Langflow speaks A2A (1.13 and later)."""
+    """Whether this Langflow speaks A2A, found out without importing it: that changes its flows."""
+    found = importlib.util.find_spec("langflow")
     return (
-        importlib.util.find_spec("langflow") is not None
-        and importlib.util.find_spec("langflow.api.v1.a2a") is not None
+        bool(found and found.origin) and Path(found.origin, "../api/v1/a2a.py").resolve().exists()
     )
 
 
