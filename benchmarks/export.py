@@ -18,7 +18,6 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 
 from benchmarks.sink import sink
 from benchmarks.spans import finished
-from langflow_otel.export import presets
 from langflow_otel.export.langfuse import LangfuseSpanExporter
 from langflow_otel.export.otlp import LangflowOtlpSpanExporter
 from langflow_otel.export.phoenix import PhoenixSpanExporter
@@ -28,16 +27,6 @@ from langflow_otel.settings import Settings
 RUNS = 100
 REPEATS, QUICK_REPEATS = 5, 2
 BATCH = 64
-# Without which an exporter sends nothing.
-_KEYS = (
-    "ARIZE_API_KEY",
-    "ARIZE_SPACE_ID",
-    "LANGWATCH_API_KEY",
-    "OPIK_API_KEY",
-    "TRACELOOP_API_KEY",
-    "OPENLAYER_API_KEY",
-    "OPENLAYER_INFERENCE_PIPELINE_ID",
-)
 
 Send = Callable[[Sequence[ReadableSpan]], None]
 
@@ -77,14 +66,11 @@ def _ways(address: str, open_ones: contextlib.ExitStack) -> dict[str, Send]:
             "OTLPSpanExporter, OpenTelemetry's own": OTLPSpanExporter(),
             "otlp, in both dialects": LangflowOtlpSpanExporter(settings=settings),
         }
-    langfuse = {"public_key": "pk", "secret_key": "sk", "base_url": address}
+    keys = {"public_key": "pk", "secret_key": "sk", "base_url": address}
     exporters |= {
         "phoenix": PhoenixSpanExporter(endpoint=address, settings=settings),
-        "langfuse": LangfuseSpanExporter(**langfuse, settings=settings),
+        "langfuse": LangfuseSpanExporter(**keys, settings=settings),
     }
-    for exporter in presets.PresetSpanExporter.__subclasses__():
-        environ = {**dict.fromkeys(_KEYS, "k"), exporter.preset.endpoints[0]: address}
-        exporters[exporter.preset.name] = exporter(settings=settings, environ=environ)
     ways: dict[str, Send] = {name: _exporting(each) for name, each in exporters.items()}
     if importlib.util.find_spec("langfuse"):
         ways["langfuse's SDK, its processor"] = _langfuse_sdk(address, open_ones)
