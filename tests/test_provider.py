@@ -94,6 +94,19 @@ async def test_a_flow_that_nobody_traces_is_told_of_once_unless_that_is_meant(
     assert len(told) == (0 if named else 1)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [{"tracer_provider": api.NoOpTracerProvider()}, {"destinations": []}],
+    ids=lambda given: next(iter(given)),
+)
+async def test_where_code_says_where_traces_go_nothing_is_said(
+    arguments: dict[str, Any], instrument: Any, said: Any
+) -> None:
+    instrument(**arguments)
+    await flows.run_flow(flows.sync_method())
+    assert not [line for line in said(logging.WARNING) if "no destination is set" in line]
+
+
 async def test_with_a_provider_set_later_a_model_call_is_counted_once(instrument: Any) -> None:
     instrument()
     provider, exporter = _in_memory()

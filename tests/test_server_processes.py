@@ -195,7 +195,9 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @whole
 @pytest.mark.server
 @pytest.mark.slow
-@pytest.mark.parametrize(("workers", "preload"), [(4, "true"), (4, "false"), (1, "true")], ids=str)
+@pytest.mark.parametrize(
+    ("workers", "preload"), [(4, "true"), (4, "false"), (1, "true"), (1, "false")], ids=str
+)
 def test_workers_send_their_own_spans_once_also_when_they_are_recycled(
     workers: int, preload: str, backend: OtlpReceiver, database: dict[str, str]
 ) -> None:

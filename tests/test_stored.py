@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from langflow_otel.seams import stored
+from langflow_otel.seams.flow import _flow_of_build
 from langflow_otel.seams.stored import as_stored
 
 FLOW = "5d3a2c1e-0000-4000-8000-000000000001"
@@ -22,13 +23,21 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     stored._loaded(SimpleNamespace(id=uuid.UUID(FLOW), name="Support"), None)
 
 
-def _visited(kind: str = "") -> str:
-    return str(uuid.uuid5(uuid.NAMESPACE_DNS, kind + OF_VISITOR))
+def _visited() -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_DNS, OF_VISITOR))
 
 
-@pytest.mark.parametrize("kind", ["", "client:", "user:"])
-def test_a_flow_that_is_visited_is_the_flow(kind: str, loaded: None) -> None:
-    assert as_stored(_visited(kind), OF_VISITOR) == (FLOW, "Support")
+def test_a_flow_that_is_visited_is_the_flow(loaded: None) -> None:
+    assert as_stored(_visited(), OF_VISITOR) == (FLOW, "Support")
+
+
+def test_a_build_before_1_12_tells_which_flow_it_is_whatever_the_visitor_calls_it(
+    loaded: None,
+) -> None:
+    told = _flow_of_build(
+        {"flow_id": _visited(), "flow_name": "anything", "source_flow_id": uuid.UUID(FLOW)}
+    )
+    assert (told.id, told.name) == (FLOW, "Support")
 
 
 def test_so_it_is_where_langflow_tells_which_it_is(loaded: None) -> None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import logging
 import subprocess
 import sys
 import types
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,14 +14,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SpanExportResult
 
 from langflow_otel.destinations import destinations_of
+from langflow_otel.export import otlp
 from langflow_otel.export.otlp import LangflowOtlpSpanExporter
-from tests.support import flows
-from tests.support.invariants import check
-from tests.support.lfx_cli import lfx_run
 from tests.support.process import OFFLINE, clean_environment
 from tests.support.receiver import OtlpReceiver
-from tests.support.select import is_ours, only
-from tests.support.tree import render
 
 
 @pytest.fixture
@@ -33,60 +27,60 @@ def distro(environment: pytest.MonkeyPatch) -> None:
     environment.setitem(sys.modules, name, types.ModuleType(name))
 
 
-@pytest.mark.skipif(
-    importlib.util.find_spec("opentelemetry.exporter.otlp.proto.grpc") is None,
-    reason="opentelemetry-instrument sets up nothing without the exporter that its distro names",
-)
-def test_the_variables_of_a_vendor_are_enough(receiver: OtlpReceiver, tmp_path: Path) -> None:
-    flow = tmp_path / "chat.json"
-    flow.write_text(json.dumps(flows.linear_chat("Answer")))
-    env = {
-        "PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint,
-        "OTEL_METRICS_EXPORTER": "none",
-        "OTEL_LOGS_EXPORTER": "none",
-        # Of the exporter that the distro asks for, which finds nobody.
-        "OTEL_EXPORTER_OTLP_TIMEOUT": "1",
-    }
-    done = lfx_run(flow, "the question", env=env, prefix=["opentelemetry-instrument"])
-    assert done.answer == "Answer"
-    spans = receiver.wait_for(8)
-    check(spans, traces=1)
-    assert (
-        render(only(spans, is_ours))
-        == """\
-CHAIN Linear chat
-  CHAIN Chat Input
-  PROMPT Prompt Template
-  CHAIN Scripted Model
-  CHAIN Chat Output"""
-    )
-    # Or else the other exporter would get it, too.
-    assert "the question" not in repr(spans)
-    assert "phoenix is added to the tracer provider that is installed" in done.stderr
-
-
 @pytest.mark.parametrize(
-    ("environ", "expected"),
+    ("environ", "told"),
     [
         ({"PHOENIX_COLLECTOR_ENDPOINT": "http://p:6006"}, ["phoenix"]),
-        (
-            {
-                "PHOENIX_COLLECTOR_ENDPOINT": "http://p:6006",
-                "OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318",
-            },
-            ["otlp"],
-        ),
-        (
-            {"PHOENIX_COLLECTOR_ENDPOINT": "http://p:6006", "LANGFLOW_OTEL_DESTINATIONS": "otlp"},
-            ["otlp"],
-        ),
+        ({"PHOENIX_COLLECTOR_ENDPOINT": "http://p:6006", "ARIZE_API_KEY": "k"}, ["phoenix"]),
+        ({"PHOENIX_COLLECTOR_ENDPOINT": "x", "LANGFLOW_OTEL_DESTINATIONS": "otlp"}, []),
         ({}, []),
     ],
 )
-def test_otlp_that_the_distro_names_is_not_what_the_user_wants(
-    environ: dict[str, str], expected: list[str], distro: None
+def test_where_the_distro_may_have_named_otlp_vendors_get_nothing_and_that_is_said(
+    environ: dict[str, str], told: list[str], distro: None, said: Any
 ) -> None:
-    assert destinations_of({**environ, "OTEL_TRACES_EXPORTER": "otlp"}) == expected
+    assert destinations_of({**environ, "OTEL_TRACES_EXPORTER": "otlp"}) == ["otlp"]
+    lines = said(logging.WARNING)
+    assert len(lines) == len(told)
+    for name, line in zip(told, lines, strict=True):
+        assert f"nothing is sent to {name}, whose variables are set" in line
+        assert f"OTEL_TRACES_EXPORTER={name}" in line
+
+
+@pytest.mark.parametrize("named", ["otlp,phoenix", "langflow_otlp", "none"])
+def test_what_the_user_has_named_is_not_commented_on(named: str, distro: None, said: Any) -> None:
+    destinations_of({"PHOENIX_COLLECTOR_ENDPOINT": "http://p", "OTEL_TRACES_EXPORTER": named})
+    assert said(logging.WARNING) == []
+
+
+@pytest.mark.parametrize(
+    ("address", "launched", "protocol"),
+    [
+        ("http://c:4318", False, "http/protobuf"),
+        ("c:4318", False, "http/protobuf"),
+        ("https://c/otlp", False, "http/protobuf"),
+        ("http://c:4317", False, "grpc"),
+        ("c:4317", False, "grpc"),
+        ("10.0.0.1:4317/", False, "grpc"),
+        ("", False, "grpc"),
+        ("http://[::1:4317", False, "grpc"),
+        # There it is the user who has said gRPC.
+        ("https://c/otlp", True, "grpc"),
+    ],
+)
+def test_the_protocol_of_an_address_where_the_distro_may_have_said_grpc(
+    address: str,
+    launched: bool,
+    protocol: str,
+    distro: None,
+    environment: pytest.MonkeyPatch,
+) -> None:
+    environment.setattr(importlib.util, "find_spec", lambda _: object())
+    environment.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
+    environment.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", address)
+    if launched:
+        environment.setenv("LANGFLOW_OTEL_DESTINATIONS", "otlp")
+    assert otlp._protocol() == protocol
 
 
 def test_an_address_of_http_is_sent_to_over_http_whatever_the_distro_sets(

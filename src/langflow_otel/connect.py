@@ -114,9 +114,8 @@ def say_unknown_policies(settings: Settings) -> None:
     """Say once which content policies have no effect."""
     if settings.capture_content is False and any(settings.contents.values()):
         warn_once(
-            "langflow-otel: %s<DESTINATION>=full has no effect: nothing is captured (%s)",
+            "langflow-otel: %s<DESTINATION>=full has no effect: nothing is captured",
             env.OTEL_PYTHON_LANGFLOW_CONTENT_,
-            env.OTEL_PYTHON_LANGFLOW_CAPTURE_CONTENT,
         )
     for name in sorted(set(settings.contents) - set(DESTINATIONS)):
         if not entry_points(group=_EXPORTERS, name=name):

@@ -118,7 +118,8 @@ LLM_DESTINATIONS = frozenset(DESTINATIONS) - {OTLP, LANGFLOW_OTLP}
 def destinations_of(environ: Mapping[str, str]) -> list[str]:
     """Return the destinations named in `environ`, else those whose variables are set there."""
     named = _named(environ)
-    if named and not _is_the_distros(environ):
+    if named:
+        _say_unnamed(environ, named)
         listed = dict.fromkeys(name.strip() for name in named.split(",") if name.strip())
         return [name for name in listed if name.lower() != "none"]
     found = [name for name, known in DESTINATIONS.items() if known.wanted(environ)]
@@ -128,14 +129,18 @@ def destinations_of(environ: Mapping[str, str]) -> list[str]:
     return found
 
 
-def is_traces_exporter_named(environ: Mapping[str, str] = os.environ) -> bool:
-    """Tell whether `environ` names destinations, or that there is none."""
-    return bool(_named(environ))
+def is_traces_exporter_named() -> bool:
+    """Tell whether the environment names destinations, or that there is none."""
+    return bool(_named(os.environ))
 
 
-def is_under_the_distro() -> bool:
-    """Tell whether OpenTelemetry's distro has set what was not set: `otlp`, over gRPC."""
-    return "opentelemetry.distro" in sys.modules
+def is_under_the_distro(environ: Mapping[str, str] = os.environ) -> bool:
+    """Tell whether OpenTelemetry's distro has set what was not set: `otlp`, over gRPC.
+
+    Our launcher has set that before, where the user has not.
+    """
+    launched = bool(environ.get(env.LANGFLOW_OTEL_DESTINATIONS, "").strip())
+    return "opentelemetry.distro" in sys.modules and not launched
 
 
 def _named(environ: Mapping[str, str]) -> str:
@@ -143,17 +148,23 @@ def _named(environ: Mapping[str, str]) -> str:
     return next((said for name in names if (said := environ.get(name, "").strip())), "")
 
 
-def _is_the_distros(environ: Mapping[str, str]) -> bool:
-    """Tell whether it is OpenTelemetry's distro that names `otlp`, as it does where nobody does.
+def _say_unnamed(environ: Mapping[str, str], named: str) -> None:
+    """Say which vendors have their variables set where the distro may have named `otlp`.
 
-    Where an address for it is set as well it is meant, whoever said it; and what our launcher says
-    is what the user said.
+    Nobody can tell whether it was the distro or the user, so nothing is sent that is not named.
     """
-    meant = any(
-        _is_set(environ, each) for each in (env.LANGFLOW_OTEL_DESTINATIONS, *OTLP_ENDPOINTS)
-    )
-    named = environ.get("OTEL_TRACES_EXPORTER", "").strip()
-    return named == OTLP and is_under_the_distro() and not meant
+    if named != OTLP or not is_under_the_distro(environ):
+        return
+    for name, known in DESTINATIONS.items():
+        if known.wanted(environ):
+            warn_once(
+                "langflow-otel: nothing is sent to %s, whose variables are set: "
+                "OTEL_TRACES_EXPORTER is %s, which opentelemetry-instrument sets unless you do "
+                "(name it: OTEL_TRACES_EXPORTER=%s)",
+                name,
+                OTLP,
+                name,
+            )
 
 
 def own_name(name: str) -> str:

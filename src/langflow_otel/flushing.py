@@ -52,8 +52,11 @@ class Flusher:
 
         A destination that is not there just now is waited for only where that is `patient`.
         """
-        end_all()
-        flushes = [] if self._processor is None else self._processor.begin_flush(patient=patient)
+        flushes: list[Future[None]] = []
+        if self._processor is None:
+            end_all()
+        else:
+            flushes = self._processor.begin_flush(patient=patient)
         if self._force_flush() is not None:
             flush = self.background.call_once(self._flush_provider)
             if patient or not self._is_given_up():

@@ -26,7 +26,7 @@ class _LastResort(logging.Handler):
     def _is_shown(self) -> bool:
         above: logging.Logger | None = logger
         while above is not None:
-            if any(each is not self and not _is_otels(each) for each in above.handlers):
+            if not all(_is_last(each) or _is_otels(each) for each in above.handlers):
                 return True
             above = above.parent if above.propagate else None
         return False
@@ -36,7 +36,13 @@ def _is_otels(handler: logging.Handler) -> bool:
     return type(handler).__module__.partition(".")[0] == "opentelemetry"
 
 
-logger.addHandler(_LastResort())
+def _is_last(handler: logging.Handler) -> bool:
+    # By its name: the module may have been loaded twice.
+    return type(handler).__name__ == _LastResort.__name__
+
+
+if not any(map(_is_last, logger.handlers)):
+    logger.addHandler(_LastResort())
 
 R = TypeVar("R")
 

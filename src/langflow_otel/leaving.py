@@ -114,7 +114,8 @@ class Leaving:
 
     def _terminated(self, number: int, _: FrameType | None) -> None:
         # Anything may have been interrupted, with any lock held: what takes one is for a thread.
-        wait([Background().call(self._leave)], self._bound.left() + _TO_TELL)
+        with suppress(Exception):  # no thread can be had, as it may be at the end
+            wait([Background().call(self._leave)], self._bound.left() + _TO_TELL)
         signal.signal(number, signal.SIG_DFL)
         os.kill(os.getpid(), number)
 

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 
 from opentelemetry import trace
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
@@ -41,6 +41,7 @@ class Pipeline:
         destinations: The names of the destinations that spans are sent to from here.
         exporters: The exporters among them that are ours, by name.
         processor: What was added to the provider to send to them, if anything was.
+        untold: Whether nobody has said where traces go, nor that they go nowhere.
     """
 
     provider: trace.TracerProvider
@@ -49,10 +50,13 @@ class Pipeline:
     destinations: tuple[str, ...] = ()
     exporters: Mapping[str, DestinationSpanExporter] = field(default_factory=dict)
     processor: FanOutSpanProcessor | None = None
+    untold: bool = False
 
     def late_enrichment(self) -> Callable[[], bool] | None:
         """Return what enriches a provider that is installed later; None where it is there."""
-        return None if isinstance(self.provider, TracerProvider) else _enrich_global_provider
+        if isinstance(self.provider, TracerProvider):
+            return None
+        return partial(_enrich_global_provider, untold=self.untold)
 
     def statistics(self) -> dict[str, Statistics]:
         """Return what became of the spans so far, by the name of the destination."""
@@ -121,7 +125,12 @@ def build(
         "install a tracer provider"
     )
     content = _maskable(settings).capture_content is True
-    return Pipeline(trace.get_tracer_provider(), owned=False, captures_content=content)
+    return Pipeline(
+        trace.get_tracer_provider(),
+        owned=False,
+        captures_content=content,
+        untold=wanted is None and not is_traces_exporter_named(),
+    )
 
 
 def _maskable(settings: Settings) -> Settings:
@@ -265,9 +274,9 @@ def _usable_global_provider() -> TracerProvider | None:
     return None
 
 
-def _enrich_global_provider() -> bool:
+def _enrich_global_provider(*, untold: bool) -> bool:
     provider = trace.get_tracer_provider()
-    if isinstance(provider, trace.ProxyTracerProvider) and not is_traces_exporter_named():
+    if untold and isinstance(provider, trace.ProxyTracerProvider):
         warn_once(
             "langflow-otel: a flow runs, and no trace is made of it: no destination is set, and no "
             "tracer provider installed (name one, as OTEL_TRACES_EXPORTER=phoenix; none, if that "

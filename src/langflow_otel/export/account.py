@@ -91,7 +91,7 @@ class Account:
         self._dropped: Counter[str] = Counter()
         self._details: dict[str, str] = {}
         self._seconds = 0.0
-        self._told = 0
+        self._told = self._told_waiting = 0
         self._next_line = 0.0
         #: What happens after the end is not noted any more.
         self._closed = False
@@ -191,7 +191,9 @@ class Account:
         with self._lock:
             # Those on their way are among those in the queue, where there is one of ours.
             waiting = max(self._numbers["queue_items"], self._numbers["in_flight"])
-        if waiting:
+            news = waiting != self._told_waiting
+            self._told_waiting = waiting
+        if waiting and news:
             logger.warning(
                 "langflow-otel: %d spans still wait for %s; where the process ends now they are "
                 "lost",

@@ -106,8 +106,13 @@ def _protocol() -> str:
 def _is_http_by_address() -> bool:
     """Tell whether the address is one of OTLP over HTTP: an address of gRPC has no path."""
     told = (os.environ.get(name, "").strip() for name in OTLP_ENDPOINTS)
-    address = urlsplit(next(filter(None, told), ""))
-    return bool(address.path.strip("/")) or address.netloc.endswith(f":{_HTTP_PORT}")
+    address = next(filter(None, told), "")
+    try:
+        parts = urlsplit(address if "://" in address else f"http://{address}")
+    except ValueError:
+        # Whoever is given that says so.
+        return False
+    return bool(parts.path.strip("/")) or parts.netloc.endswith(f":{_HTTP_PORT}")
 
 
 def _grpc_sender() -> Sender:

@@ -244,7 +244,8 @@ def _keep_caller(graph: Any) -> None:
 
 
 def _flow_of_build(arguments: Keywords) -> Flow:
-    flow_id, name = as_stored(arguments.get("flow_id"), arguments.get("flow_name"))
+    told = (arguments.get(name) for name in ("flow_id", "flow_name", "source_flow_id"))
+    flow_id, name = as_stored(*told)
     return Flow(
         id=text(flow_id),
         name=text(name),

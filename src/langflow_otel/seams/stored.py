@@ -15,8 +15,6 @@ from langflow_otel.guard import safely
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 # Who the visitor is, and the id of the flow.
 _OF_VISITOR = re.compile(rf".+_({_UUID})", re.DOTALL)
-# Langflow makes the visitor's id of that name; from 1.13 on it says what kind of visitor it is.
-_KINDS = ("", "client:", "user:")
 _MAX_NAMES = 10_000
 _names: dict[str, str] = {}
 
@@ -27,7 +25,7 @@ def as_stored(flow_id: Any, name: Any, source_id: Any = None) -> tuple[Any, Any]
     Args:
         flow_id: The id that it runs under.
         name: The name that it runs under, if it has one.
-        source_id: The id that it is stored under, where Langflow tells that (1.12 and later).
+        source_id: The id that it is stored under, where Langflow tells that (1.8 and later).
     """
     stored_id = source_id or _source_of(flow_id, name)
     if stored_id is None:
@@ -58,8 +56,8 @@ def _keep_name(said: Mapping[str, Any]) -> None:
 
 
 def _source_of(flow_id: Any, name: Any) -> str | None:
+    """Return the id that a shared flow is stored under in Langflow 1.7, which tells it nowhere."""
     found = _OF_VISITOR.fullmatch(name) if isinstance(name, str) else None
-    if found is None:
+    if found is None or str(flow_id) != str(uuid.uuid5(uuid.NAMESPACE_DNS, found[0])):
         return None
-    made = {str(uuid.uuid5(uuid.NAMESPACE_DNS, kind + name)) for kind in _KINDS}
-    return found[1] if str(flow_id) in made else None
+    return found[1]
