@@ -63,7 +63,7 @@ PINS = {
     "langflow-base==0.7.3": ("openai",),
     "langflow-base==0.8.4": ("openai",),
     # It calls what later ones of these do not have any more.
-    "langflow-base==0.9.6": ("openai", "fastapi<0.130", "fastapi-pagination<0.15.10"),
+    "langflow-base==0.9.6": ("openai", "fastapi<0.136", "fastapi-pagination<0.15.10"),
     "langflow-base==0.10.3": ("openai",),
     "langflow-base==0.11.6": ("openai",),
 }

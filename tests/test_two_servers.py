@@ -196,10 +196,8 @@ def _run(receiver: OtlpReceiver, name: str) -> list[Span]:
 
 
 def _needs(surface: str) -> None:
-    if ("v2" in surface or surface == "mcp") and before("1.12"):
-        pytest.skip("Langflow has v2 workflows, and an MCP server that answers, from 1.12 on")
-    if "build" in surface and not doors.BUILDS:
-        pytest.skip("builds of this Langflow hang")
+    if "v2" in surface and before("1.12"):
+        pytest.skip("Langflow's v2 workflows are for developers only before 1.12")
     if "public" in surface and not doors.BUILDS_PUBLIC:
         pytest.skip("this Langflow builds no such flow")
     if "A2A" in surface and not doors.has_a2a():

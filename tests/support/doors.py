@@ -18,10 +18,8 @@ ENVIRONMENT = {
     # The models of the tests are such.
     "LANGFLOW_ALLOW_PUBLIC_CUSTOM_COMPONENTS": "true",
 }
-#: With what is installed beside them today, builds of Langflow 1.8 to 1.11 hang, traced or not.
-BUILDS = before("0.3") or not before("1.12")
-#: Those of shared flows hang before that, too, and 1.12 refuses what is not a component of its own.
-BUILDS_PUBLIC = not before("1.13")
+#: 1.12 refuses to build for visitors what is not a component of its own.
+BUILDS_PUBLIC = before("1.12") or not before("1.13")
 
 
 def has_a2a() -> bool:

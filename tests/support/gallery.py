@@ -207,13 +207,13 @@ IN_PROCESS = (
     ),
     Shape("A tool of an MCP server", _mcp, select="add"),
     Shape("A flow as a tool", _flow_as_tool, select="ask"),
-    Shape("An agent as a tool", _running(_two_agents, "Help me")),
+    Shape("An agent as a tool", _running(_two_agents, "Help me"), select="Helper"),
     Shape("A flow in a flow", _running(flows.flow_in_flow, "hello"), select="Inner"),
     Shape("A loop", _running(flows.loop_over_items, "red, green, blue"), select="Shout"),
-    Shape("A stream", _stream),
+    Shape("A stream", _stream, select="ScriptedChatModel"),
     Shape("A failure", _fail, select="Order Lookup"),
     Shape("A run that waits for a human", _pause, select="get_weather"),
-    Shape("A cancelled run", _cancel),
+    Shape("A cancelled run", _cancel, select="Wait"),
 )
 
 
@@ -245,11 +245,11 @@ STARTERS = {
         "Several agents", _starter("Travel Planning Agents"), select="ChatOpenAI"
     ),
     "Research Translation Loop": Served(
-        "A loop that calls a model", _starter("Research Translation Loop")
+        "A loop that calls a model", _starter("Research Translation Loop"), select="Language Model"
     ),
 }
 SERVED = (
     *STARTERS.values(),
     Served("Two services", _two_services, select="Elsewhere"),
-    Served("A job in the background", _background),
+    Served("A job in the background", _background, select="ScriptedChatModel"),
 )

@@ -32,7 +32,7 @@ def check(
 
     Every trace has one root and no orphan; every span has an id of its own, has ended, and lies
     within its parent's times; attributes are values a backend keeps; the AI spans of a trace are of
-    one session, and carry it if the topmost of them does. With `calls`, each of them has one model
+    one session, and all carry it if one of them does. With `calls`, each of them has one model
     span, which tells what was said and what it cost (see `model_calls`); with `secrets`, none of
     them is anywhere, in no form.
 
@@ -141,8 +141,15 @@ def _sessions(
         yield f"expected session {session!r} only, found {sorted(own)}"
     elif len(own) > 1:
         yield f"one trace, but sessions {sorted(own)}"
+    # Below the first AI span all carry it, or none, and that one itself does.
+    of_a_session = {
+        _topmost(span, by_id).span_id
+        for span in trace
+        if span.session and span.span_id not in inner
+    }
     for span in trace:
-        if span.kind and SESSION not in span.attributes and _topmost(span, by_id).session:
+        missing = span.kind and SESSION not in span.attributes
+        if missing and _topmost(span, by_id).span_id in of_a_session:
             yield f"{label(span)} carries no {SESSION}"
 
 

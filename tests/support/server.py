@@ -48,6 +48,9 @@ class LangflowServer(Server):
         self._env, self._prefix, self._python = dict(env or {}), list(prefix), python
         self._names: dict[str, str] = {}
         self._key = ""
+        # What a browser logs in with. Some versions keep a key's count locked for as long as they
+        # answer: what they build then could not write to the database.
+        self._browser: dict[str, str] = {}
         self.headers: dict[str, str] = {}
         """Sent with each call, as `traceparent`."""
         self.mcp_meta: dict[str, str] = {}
@@ -57,8 +60,8 @@ class LangflowServer(Server):
         super().start()
         # Webhooks want a key even where everything else logs in by itself.
         token = self._call("GET", "/api/v1/auto_login").json()["access_token"]
-        bearer = {"authorization": f"Bearer {token}"}
-        made = self._call("POST", "/api/v1/api_key/", {"name": "tests"}, bearer)
+        self._browser = {"authorization": f"Bearer {token}"}
+        made = self._browse("POST", "/api/v1/api_key/", {"name": "tests"})
         self._key = made.json()["api_key"]
 
     @property
@@ -147,7 +150,7 @@ class LangflowServer(Server):
         if event_delivery != "direct":
             job = self.start_build(flow_id, text, event_delivery)
             method, path = "GET", f"/api/v1/build/{job}/events?event_delivery={event_delivery}"
-        leave(method, self.endpoint + path, body, {"x-api-key": self._key}, until=until)
+        leave(method, self.endpoint + path, body, self._browser, until=until)
 
     def build(
         self,
@@ -159,7 +162,7 @@ class LangflowServer(Server):
         """POST /api/v1/build, the playground's way."""
         if event_delivery == "direct":
             path = f"/api/v1/build/{flow_id}/flow?event_delivery=direct"
-            return build_answer(good_events(self._call("POST", path, _inputs(text, session_id))))
+            return build_answer(good_events(self._browse("POST", path, _inputs(text, session_id))))
         job = self.start_build(flow_id, text, event_delivery, session_id)
         return self.finish_build(job, event_delivery)
 
@@ -172,7 +175,7 @@ class LangflowServer(Server):
     ) -> str:
         """Start a build in the background; the job's id, for `finish_build` or `cancel_build`."""
         path = f"/api/v1/build/{flow_id}/flow?event_delivery={event_delivery}"
-        return str(self._call("POST", path, _inputs(text, session_id)).json()["job_id"])
+        return str(self._browse("POST", path, _inputs(text, session_id)).json()["job_id"])
 
     def finish_build(self, job_id: str, event_delivery: Delivery = "streaming") -> str:
         """Follow a started build to its end.
@@ -187,12 +190,12 @@ class LangflowServer(Server):
         while not any(event["event"] == "end" for event in events):
             if time.monotonic() > deadline:
                 raise CallFailed(f"build {job_id} did not end: {events}")
-            events += good_events(self._call("GET", path))
+            events += good_events(self._browse("GET", path))
         return build_answer(events)
 
     def cancel_build(self, job_id: str) -> None:
         """Cancel a started build. Its events cannot be read any more."""
-        self._call("POST", f"/api/v1/build/{job_id}/cancel").checked()
+        self._browse("POST", f"/api/v1/build/{job_id}/cancel").checked()
 
     def webhook(self, flow_id: str, payload: Mapping[str, Any]) -> str:
         """POST /api/v1/webhook: runs in the background, so this is only the acknowledgement.
@@ -313,12 +316,15 @@ class LangflowServer(Server):
     def _login(self) -> dict[str, str]:
         return {"x-api-key": self._key} if self._key else {}
 
+    def _browse(self, method: str, path: str, body: Any = None) -> Response:
+        return call(method, self.endpoint + path, body, {**self.headers, **self._browser})
+
     async def _mcp(self, flow_name: str, arguments: dict[str, Any]) -> str:
         from mcp import ClientSession
         from mcp.client.streamable_http import streamablehttp_client
 
         url = f"{self.endpoint}/api/v1/mcp/streamable"
-        headers = {**self._login(), **self.headers}
+        headers = {**self._browser, **self.headers}
         async with (
             streamablehttp_client(url, headers=headers) as (reader, writer, _),
             ClientSession(reader, writer) as session,

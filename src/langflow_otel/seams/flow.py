@@ -244,13 +244,14 @@ def _keep_caller(graph: Any) -> None:
 
 
 def _flow_of_build(arguments: Keywords) -> Flow:
-    told = (arguments.get(name) for name in ("flow_id", "flow_name", "source_flow_id"))
-    flow_id, name = as_stored(*told)
+    run_as, *named = (arguments.get(name) for name in ("flow_id", "flow_name", "source_flow_id"))
+    flow_id, name = as_stored(run_as, *named)
     return Flow(
         id=text(flow_id),
         name=text(name),
         run_id=text(arguments.get("job_id") or arguments.get("run_id")),
-        session_id=text(getattr(arguments.get("inputs"), "session", None)),
+        # As Langflow calls a session that nobody has named.
+        session_id=text(getattr(arguments.get("inputs"), "session", None) or run_as),
         user_id=text(getattr(arguments.get("current_user"), "id", None)),
         entry_point="v1.build",
     )
