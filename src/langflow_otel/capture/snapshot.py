@@ -27,6 +27,7 @@ _MAX_KEY = 200
 # What is written of a node besides its text, about.
 _NODE_COST, _QUOTES, _FLOAT_COST = 4, 2, 16
 _MAX_INT_BITS = 64
+_CONSTANTS = frozenset({bool, type(None)})
 _SEQUENCES = (list, tuple, set, frozenset, deque)
 _PAIRS = frozenset({list, tuple})
 _PAIR = 2
@@ -50,6 +51,7 @@ class Snapshot:
         self._hides = masker.names.hides
         self._vectors = vectors
         self._unchecked = not checked
+        self._as_they_are = _CONSTANTS if checked else _CONSTANTS | {int}
         self._path: set[int] = set()
         self._names: set[str] = set()
         self._texts: list[str] = []
@@ -58,7 +60,12 @@ class Snapshot:
     def suspects(self) -> bool:
         """Tell whether a text that was taken, or a name, may hold a secret."""
         texts = [*self._texts, *self._names]
-        return self._masker.suspects("\n".join(texts)) or self._masker.suspects_tables(texts)
+        joined = "\n".join(texts)
+        if self._masker.suspects(joined):
+            return True
+        # Most have one line only.
+        lines = joined.count("\n") >= len(texts)
+        return lines and self._masker.suspects_tables(texts)
 
     def take(self, value: Any) -> Any:
         """Return a bounded copy of `value`, made of dict, list, str, int, float, bool, None."""
@@ -72,12 +79,11 @@ class Snapshot:
                 self._texts.append(value)
                 return value
             return self._string(value)
-        if value is None or cls is bool:
+        if cls in self._as_they_are:
             return value
         if cls is int:
-            if self._unchecked or value.bit_length() < _MAX_INT_BITS:
-                return value
-            return f"<int {value.bit_length()} bits>"
+            huge = value.bit_length() >= _MAX_INT_BITS
+            return f"<int {value.bit_length()} bits>" if huge else value
         if cls is float:
             self._left -= _FLOAT_COST
             return value if math.isfinite(value) else str(value)
@@ -124,29 +130,39 @@ class Snapshot:
 
     def _mapping(self, value: dict[Any, Any]) -> Any:
         taken: dict[str, Any] = {}
-        harmless, texts = self._masker.names.harmless, self._texts
+        harmless, texts, as_they_are = self._masker.names.harmless, self._texts, self._as_they_are
+        unchecked, left = self._unchecked, self._left
         try:
             for key, item in dict.items(value):
-                left = self._left
                 if left <= 0:
                     taken["…"] = self._cut(f"{dict.__len__(value) - len(taken)} more")
                     break
+                room = left
                 known = type(key) is str and key in harmless
                 name = key if known else self._name(key)
-                self._left = left - len(name) - _NODE_COST
+                left -= len(name) + _NODE_COST
                 # The same as `take` does, and most of what there is.
-                if self._unchecked and type(item) is str and len(item) < min(left, LONG):
-                    self._left -= len(item) + _QUOTES
+                cls = type(item)
+                if cls is str and unchecked and len(item) < LONG and len(item) < room:
+                    left -= len(item) + _QUOTES
                     texts.append(item)
                     taken[name] = item
+                elif cls in as_they_are:
+                    left -= _NODE_COST
+                    taken[name] = item
                 else:
+                    self._left = left
                     taken[name] = self.take(item)
+                    left = self._left
                 if not known:
+                    self._left = left
                     masked = self._masker.named(name, item)
                     if masked is not None:
                         taken[name] = masked if masked == MASK else self.take(masked)
+                        left = self._left
         except RuntimeError:
             taken["…"] = self._cut("changed while it was read")
+        self._left = left
         self._names.update(taken)
         return self._masker.row(taken, value)
 
@@ -172,12 +188,19 @@ class Snapshot:
             if told and self._masker.named(value[0], value[1]) == MASK:
                 return [self.take(value[0]), MASK]
         taken: list[Any] = []
+        as_they_are = self._as_they_are
         try:
             for item in islice(base.__iter__(value), self._left // _NODE_COST + 1):
                 if self._left <= 0:
                     break
-                pair = type(item) in _PAIRS and len(item) == _PAIR and type(item[0]) is str
-                taken.append(self._pair(item) if pair else self.take(item))
+                cls = type(item)
+                if cls in as_they_are:
+                    self._left -= _NODE_COST
+                    taken.append(item)
+                elif cls in _PAIRS and len(item) == _PAIR and type(item[0]) is str:
+                    taken.append(self._pair(item))
+                else:
+                    taken.append(self.take(item))
         except RuntimeError:
             taken.append(self._cut("… changed while it was read"))
             return taken
