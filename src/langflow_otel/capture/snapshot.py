@@ -81,30 +81,29 @@ class Snapshot:
             return self._string(value)
         if cls in self._as_they_are:
             return value
-        if cls is int:
-            huge = value.bit_length() >= _MAX_INT_BITS
-            return f"<int {value.bit_length()} bits>" if huge else value
-        if cls is float:
-            self._left -= _FLOAT_COST
-            return value if math.isfinite(value) else str(value)
-        return self._nested(value)
-
-    def _nested(self, value: Any) -> Any:
+        if cls is int or cls is float:
+            return self._number(value)
         path, identity = self._path, id(value)
         if self._left <= 0 or len(path) >= _MAX_DEPTH:
-            return self._cut(f"<{type(value).__name__}>")
+            return self._cut(f"<{cls.__name__}>")
         if identity in path:
             return "<cycle>"
         path.add(identity)
         try:
-            cls = type(value)
             if cls is dict:
                 return self._mapping(value)
             return self._sequence(value, list) if cls is list else self._container(value)
         except Exception as error:  # noqa: BLE001 - a value may raise whatever it likes
-            return f"<{type(value).__name__}: unreadable, {type(error).__name__}>"
+            return f"<{cls.__name__}: unreadable, {type(error).__name__}>"
         finally:
             path.discard(identity)
+
+    def _number(self, value: float) -> Any:
+        if type(value) is int:
+            huge = value.bit_length() >= _MAX_INT_BITS
+            return f"<int {value.bit_length()} bits>" if huge else value
+        self._left -= _FLOAT_COST
+        return value if math.isfinite(value) else str(value)
 
     def _container(self, value: Any) -> Any:
         # By the type: what an object says its class is may be computed.
@@ -143,8 +142,8 @@ class Snapshot:
                 left -= len(name) + _NODE_COST
                 # The same as `take` does, and most of what there is.
                 cls = type(item)
-                if cls is str and unchecked and len(item) < LONG and len(item) < room:
-                    left -= len(item) + _QUOTES
+                if cls is str and unchecked and (length := len(item)) < LONG and length < room:
+                    left -= length + _QUOTES
                     texts.append(item)
                     taken[name] = item
                 elif cls in as_they_are:
