@@ -65,12 +65,14 @@ class ModelCall(NamedTuple):
 
 def current_flow(context: Context | None = None) -> "FlowSpan | None":
     """Return the innermost flow run that is current in `context` (default: here)."""
-    return otel_context.get_value(_FLOW, context)  # type: ignore[return-value]
+    here = otel_context.get_current() if context is None else context
+    return here.get(_FLOW)  # type: ignore[return-value]
 
 
 def current_component(context: Context | None = None) -> "ComponentSpan | None":
     """Return the innermost component that is current in `context` (default: here)."""
-    return otel_context.get_value(_COMPONENT, context)  # type: ignore[return-value]
+    here = otel_context.get_current() if context is None else context
+    return here.get(_COMPONENT)  # type: ignore[return-value]
 
 
 def current_tool() -> "ToolSpan | None":
@@ -134,12 +136,14 @@ def inside_model_call(model: object) -> Context | None:
 
 def is_hidden(context: Context | None = None) -> bool:
     """Tell whether the content of what runs in `context` (default: here) is never captured."""
-    return otel_context.get_value(_HIDDEN, context) is True
+    here = otel_context.get_current() if context is None else context
+    return here.get(_HIDDEN) is True
 
 
 def iteration(context: Context | None = None) -> tuple[int, ...]:
     """Return in which iterations of loops `context` (default: here) is, the outermost first."""
-    return otel_context.get_value(_ITERATION, context) or ()  # type: ignore[return-value]
+    here = otel_context.get_current() if context is None else context
+    return here.get(_ITERATION) or ()  # type: ignore[return-value]
 
 
 def loop_attributes(path: tuple[int, ...]) -> dict[str, int | str]:

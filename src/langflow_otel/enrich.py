@@ -20,7 +20,7 @@ from langflow_otel.model_calls import (
     is_model_call,
     say_kept,
 )
-from langflow_otel.place import place_marks
+from langflow_otel.place import needs_no_mark, place_marks
 from langflow_otel.plain import plain
 from langflow_otel.selection import ask, is_ai_scope, is_foreign, is_ours, keep
 from langflow_otel.spans import ComponentSpan, FlowSpan
@@ -99,8 +99,7 @@ class EnrichSpanProcessor(SpanProcessor):
             # Asked for a dozen values: it is looked up once.
             context = otel_context.get_current() if parent_context is None else parent_context
             safely(self._note, span, context)
-            safely(self._hide, span, context)
-            safely(self._watch, span, context)
+            safely(self._look_after, span, context)
 
     def on_end(self, span: ReadableSpan) -> None:
         """Count a model call, and tell the component above of it, if that is what `span` was."""
@@ -121,20 +120,23 @@ class EnrichSpanProcessor(SpanProcessor):
         noted = self._noted.get(span_id)
         return noted.marks if noted is not None else None
 
-    def _note(self, span: Span, context: Context | None) -> None:
+    def _note(self, span: Span, context: Context) -> None:
         above = self._noted.get(span.parent.span_id) if span.parent is not None else None
         flow = run_context.current_flow(context)
         # LangSmith's client makes its spans in a thread that knows their parents only.
         flow_ref = weakref.ref(flow) if flow is not None else above.flow if above else None
-        ai = is_ai_scope(span.instrumentation_scope)
+        ours = is_ours(span)
+        ai = ours or is_ai_scope(span.instrumentation_scope)
         if not ai and flow_ref is None:
             return
-        below = _below_model_call(span, context, above)
-        repeats = self._repeats(span, context, below=below)
+        # A component that calls models is none: what is below it tells of them.
+        below = not ours and _below_model_call(span, context, above)
+        repeats = not ours and self._repeats(span, context, below=below)
         known = plain(span.attributes)
-        marks = self._marks(span, known, context)
+        told = identity_of(known, context, ours=ours)
+        marks = {**told, **self._marks(span, context, above)}
         # Others' spans that no LLM backend gets say whose run they are of, and no more.
-        told = marks if ai else identity_of(span, known, context)
+        told = marks if ai else told
         # Most of it stands on a span of ours from its start.
         new = {name: value for name, value in told.items() if known.get(name) != value}
         if new:
@@ -143,14 +145,11 @@ class EnrichSpanProcessor(SpanProcessor):
             marks[names.MODEL_REPEATED] = repeats
         if len(self._noted) >= _MAX_UNDER_WAY:
             self._noted.pop(next(iter(self._noted)), None)
-        # A component that calls models is none: what is below it tells of them.
-        in_model = not is_ours(span) and (below or is_model_call(span.attributes))
+        in_model = not ours and (below or is_model_call(span.attributes))
         self._noted[span.get_span_context().span_id] = _Noted(marks, flow_ref, in_model)
 
-    def _repeats(self, span: Span, context: Context | None, *, below: bool) -> bool:
+    def _repeats(self, span: Span, context: Context, *, below: bool) -> bool:
         """Tell whether `span`, if it is of a model call, is not the first to tell of it."""
-        if is_ours(span):
-            return False
         scope = span.instrumentation_scope.name if span.instrumentation_scope else ""
         if scope in LANGCHAIN_SCOPES:
             if self.langchain is None or scope == OPENINFERENCE_LANGCHAIN:
@@ -162,11 +161,13 @@ class EnrichSpanProcessor(SpanProcessor):
             return below
         return below or call.depth > 1 or scope != self.langchain
 
-    def _marks(
-        self, span: Span, known: Mapping[str, Any], context: Context | None
-    ) -> dict[str, Any]:
-        """Return what an AI span must carry, and what exporters must know of what is above it."""
-        marks = identity_of(span, known, context) | place_marks(span, context, self._is_sent)
+    def _marks(self, span: Span, context: Context, above: _Noted | None) -> dict[str, Any]:
+        """Return what exporters must know of what is above an AI span."""
+        known_to_be_sent = above is not None and names.MODEL_REPEATED not in above.marks
+        if known_to_be_sent and span.parent is not None and needs_no_mark(span.parent):
+            marks: dict[str, Any] = {}
+        else:
+            marks = place_marks(span, context, self._is_sent)
         if run_context.is_hidden(context):
             marks[names.CONTENT_HIDDEN] = True
         return marks
@@ -177,14 +178,11 @@ class EnrichSpanProcessor(SpanProcessor):
             return False
         return not (self.marks_of(context.span_id) or {}).get(names.MODEL_REPEATED)
 
-    @staticmethod
-    def _hide(span: Span, parent_context: Context | None) -> None:
-        """Mark what is below a component whose content is never captured."""
-        if run_context.is_hidden(parent_context):
+    def _look_after(self, span: Span, context: Context) -> None:
+        """Mark what is below a component whose content is never captured, and watch its end."""
+        if run_context.is_hidden(context):
             span.set_attribute(names.CONTENT_HIDDEN, True)
-
-    def _watch(self, span: Span, parent_context: Context | None) -> None:
-        component = run_context.current_component(parent_context)
+        component = run_context.current_component(context)
         # To one that has ended, nothing that happens below it matters any more.
         if component is None or component.ended or is_ours(span):
             return
@@ -204,14 +202,15 @@ class EnrichSpanProcessor(SpanProcessor):
         if component is not None:
             component.below.pop(context.span_id, None)
         noted = self._noted.pop(context.span_id, None)
-        called = is_model_call(span.attributes)
+        known = plain(span.attributes)
+        called = is_model_call(known)
         if called and component is not None:
             component.model_was_called = True
         if noted is None:
             return
         repeats = bool(noted.marks.get(names.MODEL_REPEATED))
         if called or not is_foreign(span):
-            lost = lost_of(span, noted.marks)
+            lost = lost_of(span, known, noted.marks)
             if lost:
                 keep(span, lost)
         if not called:
@@ -239,7 +238,7 @@ def _count(span: ReadableSpan, flow: FlowSpan | None) -> None:
     genai_metrics.record(span, told, flow.identity.get(names.FLOW_NAME) if flow else None)
 
 
-def _below_model_call(span: Span, context: Context | None, above: _Noted | None) -> bool:
+def _below_model_call(span: Span, context: Context, above: _Noted | None) -> bool:
     """Tell whether what is above `span` is, or is below, a model call of another instrumentor."""
     if above is None:
         return False

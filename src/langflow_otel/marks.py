@@ -3,19 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
-from opentelemetry import context as otel_context
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import ReadableSpan, Span
+from opentelemetry.sdk.trace import ReadableSpan
 
 from langflow_otel import context as run_context
 from langflow_otel import names
-from langflow_otel.plain import plain
 from langflow_otel.selection import is_ours
 
 _OF_RUN = (names.SESSION_ID, names.USER_ID)
+_GIVEN = (*_OF_RUN, names.TAGS, names.METADATA)
 
 
-def identity_of(span: Span, known: Mapping[str, Any], context: Context | None) -> dict[str, Any]:
+def identity_of(known: Mapping[str, Any], context: Context, *, ours: bool) -> dict[str, Any]:
     """Return what a span is to carry of the run it belongs to; not what is `known` otherwise."""
     flow = run_context.current_flow(context)
     told: dict[str, Any] = {}
@@ -26,17 +25,18 @@ def identity_of(span: Span, known: Mapping[str, Any], context: Context | None) -
     if path and names.LOOP_PATH not in known:
         told |= run_context.loop_attributes(path)
     # In a flow that of the run goes before what a span of another's says of itself.
-    above_all = flow is not None and not is_ours(span)
-    for name in (*_OF_RUN, names.TAGS, names.METADATA):
-        value = otel_context.get_value(name, context)
+    above_all = flow is not None and not ours
+    for name in _GIVEN:
+        value = context.get(name)
         if value is not None and (above_all or name not in known):
             told[name] = value
     return told
 
 
-def lost_of(span: ReadableSpan, marks: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of `marks` does not stand on a span that has ended."""
-    known = plain(span.attributes)
+def lost_of(
+    span: ReadableSpan, known: Mapping[str, Any], marks: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what of `marks` is not among what is `known` of a span that has ended."""
     lost = {name: value for name, value in marks.items() if name not in known}
     if is_ours(span):
         return lost

@@ -31,8 +31,9 @@ _NOT_ASKED = frozenset({"embedding", "rerank"})
 def is_model_call(attributes: Mapping[str, Any] | None) -> bool:
     """Tell whether a span with `attributes` is that of a call of a language model."""
     known = plain(attributes)
-    if any(known.get(name) == kind for name, kind in _KINDS):
-        return True
+    for name, kind in _KINDS:
+        if known.get(name) == kind:
+            return True
     if known.get(names.GENAI_OPERATION) in names.GENAI_MODEL_OPERATIONS:
         return True
     return known.get(names.TRACELOOP_REQUEST_TYPE, "embedding") not in _NOT_ASKED

@@ -36,6 +36,11 @@ class _Above(NamedTuple):
     told: str = ""
 
 
+def needs_no_mark(parent: SpanContext) -> bool:
+    """Tell whether exporters find a span's place by `parent` alone, which LLM backends get."""
+    return not (_stamps or parent.is_remote)
+
+
 def place_marks(
     span: Span, context: Context | None, is_sent: Callable[[ReadableSpan], bool]
 ) -> dict[str, Any]:

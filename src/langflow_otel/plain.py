@@ -5,11 +5,13 @@ from typing import Any
 
 
 def plain(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return a copy of `attributes` as a dict.
+    """Return `attributes` as a dict, which is for reading only.
 
     To read one from the SDK's mapping takes a call or, where there is none of that name, an
     exception; to go through all of them a lock, too. It is copied at once.
     """
+    if type(attributes) is dict:
+        return attributes
     copy = getattr(attributes, "copy", None)
     copied = copy() if copy is not None else attributes
     return copied if type(copied) is dict else dict(copied or {})

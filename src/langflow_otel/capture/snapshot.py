@@ -182,10 +182,8 @@ class Snapshot:
             vector = vector_of(value)
             if vector is not None:
                 return vector.note
-        if count == _PAIR and type(value) in _PAIRS and type(value[0]) is str:
-            told = base is tuple or not (type(value[1]) is str and value[1].isalpha())
-            if told and self._masker.named(value[0], value[1]) == MASK:
-                return [self.take(value[0]), MASK]
+        if count == _PAIR and type(value) in _PAIRS and self._is_told(value):
+            return [self.take(value[0]), MASK]
         taken: list[Any] = []
         as_they_are = self._as_they_are
         try:
@@ -206,6 +204,13 @@ class Snapshot:
         if len(taken) < count:
             taken.append(self._cut(f"… {count - len(taken)} more"))
         return taken
+
+    def _is_told(self, pair: Any) -> bool:
+        """Tell whether the first of two names the second as a secret, and they are no two words."""
+        name, item = pair
+        if type(name) is not str or (type(pair) is list and type(item) is str and item.isalpha()):
+            return False
+        return bool(self._masker.named(name, item) == MASK)
 
     def _pair(self, item: Any) -> Any:
         masked = self._masker.named(item[0], item[1])

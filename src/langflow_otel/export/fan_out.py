@@ -10,9 +10,10 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
 from langflow_otel.collected import end_all
-from langflow_otel.export.gate import Gate
+from langflow_otel.export.gate import Gate, is_important
 from langflow_otel.export.size import size_of
 from langflow_otel.guard import safely
+from langflow_otel.plain import plain
 
 _processors: "weakref.WeakSet[FanOutSpanProcessor]" = weakref.WeakSet()
 
@@ -97,9 +98,10 @@ class FanOutSpanProcessor(SpanProcessor):
         context = span.get_span_context()
         if context is None or not context.trace_flags.sampled:
             return
-        size = size_of(span)
+        known = plain(span.attributes)
+        size, important = size_of(span, known), is_important(span, known)
         for gate in self.gates:
-            gate.offer(span, size)
+            gate.offer(span, size, important=important)
 
 
 def _renew_all() -> None:

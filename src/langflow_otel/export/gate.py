@@ -1,8 +1,9 @@
 """What is let into the queue of a destination, and how the queue is emptied within a time."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
@@ -14,7 +15,6 @@ from langflow_otel.export.background import Background, promise
 from langflow_otel.export.content import shed
 from langflow_otel.export.destination import DestinationSpanExporter
 from langflow_otel.export.size import size_of
-from langflow_otel.plain import plain
 
 MakeProcessor = Callable[[SpanExporter], BatchSpanProcessor]
 # The shares of the queue, in percent, that are open to spans with their content and to spans at
@@ -54,7 +54,7 @@ class Gate:
         self._lock = threading.Lock()
         self._background = Background(self.exporter.account.tell, LOG_INTERVAL)
 
-    def offer(self, span: ReadableSpan, size: int) -> None:
+    def offer(self, span: ReadableSpan, size: int, *, important: bool) -> None:
         """Let `span`, of `size` bytes, into the queue, if it is for this destination and fits."""
         account = self.exporter.account
         if not self.exporter.selects(span):
@@ -62,7 +62,7 @@ class Gate:
         if not self._open:
             account.refuse(SHUTDOWN)
             return
-        important = _is_important(span)
+        whole = span
         reason = account.admit(size, self._room[_ANY if important else _WITH_CONTENT])
         if reason is not None:
             if reason == QUEUE_BYTES:
@@ -71,7 +71,7 @@ class Gate:
         if reason is not None:
             account.refuse(reason)
             return
-        if plain(span.attributes).get(names.CONTENT_SHED):
+        if span is not whole:
             account.add("without_content")
         self._held[id(span)] = size
         self._processor.on_end(span)
@@ -156,14 +156,17 @@ def _lighter(span: ReadableSpan, size: int) -> tuple[ReadableSpan, int]:
     return (bare, bare_size) if bare_size < size else (span, size)
 
 
-def _is_important(span: ReadableSpan) -> bool:
-    """Tell whether `span` is the root of what a destination gets, or tells of an error."""
+def is_important(span: ReadableSpan, known: Mapping[str, Any]) -> bool:
+    """Tell whether `span` is the root of what a destination gets, or tells of an error.
+
+    Its attributes are `known`.
+    """
     parent = span.parent
     return (
         parent is None
         or parent.is_remote
         or span.status.status_code is StatusCode.ERROR
-        or plain(span.attributes).get(names.EXPORT_PARENT) == ""
+        or known.get(names.EXPORT_PARENT) == ""
     )
 
 

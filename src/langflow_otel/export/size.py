@@ -13,9 +13,12 @@ _SPAN, _PLAIN, _ATTRIBUTE = 200, 8, 16
 _WIDE = 3
 
 
-def size_of(span: ReadableSpan) -> int:
-    """Return about how many bytes `span` takes: its texts by their length, all else flat."""
-    size = _SPAN + len(span.name) + _size_of_attributes(span.attributes)
+def size_of(span: ReadableSpan, known: Mapping[str, Any] | None = None) -> int:
+    """Return about how many bytes `span` takes: its texts by their length, all else flat.
+
+    Its attributes need not be read where they are `known`.
+    """
+    size = _SPAN + len(span.name) + _size_of_attributes(known or span.attributes)
     for event in span.events:
         size += _PLAIN + len(event.name) + _size_of_attributes(event.attributes)
     for link in span.links:
@@ -24,9 +27,9 @@ def size_of(span: ReadableSpan) -> int:
 
 
 def _size_of_attributes(attributes: Mapping[str, Any] | None) -> int:
-    size = 0
-    for name, value in plain(attributes).items():
-        size += _ATTRIBUTE + len(name)
+    known = plain(attributes)
+    size = _ATTRIBUTE * len(known) + sum(map(len, known))
+    for value in known.values():
         if type(value) is str and value.isascii():
             size += len(value)
         elif isinstance(value, tuple | list):
