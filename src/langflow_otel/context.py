@@ -12,8 +12,6 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import (
     INVALID_SPAN,
     Span,
-    format_span_id,
-    format_trace_id,
     get_current_span,
     set_span_in_context,
 )
@@ -38,6 +36,7 @@ _OURS = frozenset(
 )
 # What is told of the span that called, besides its ids, is for the destination to look at.
 _REMOTE = re.compile(r"([0-9a-f]{32})-([0-9a-f]{16})(?:-([!-~]+))?")
+_WHOSE = (names.SESSION_ID, names.USER_ID)
 _travelling: dict[str, int] = {}
 _travelling_names: set[str] = set()
 
@@ -174,8 +173,12 @@ def _given() -> Mapping[str, str]:
 def identity() -> dict[str, str]:
     """Return the session and the user of the run that is current here, by attribute name."""
     here = otel_context.get_current()
-    known = {name: here.get(name) for name in (names.SESSION_ID, names.USER_ID)}
-    return {name: value for name, value in known.items() if isinstance(value, str)}
+    known: dict[str, str] = {}
+    for name in _WHOSE:
+        value = here.get(name)
+        if isinstance(value, str):
+            known[name] = value
+    return known
 
 
 def inside(
@@ -196,8 +199,9 @@ def inside(
     (`openinference.instrumentation.using_attributes` sets the same), so that the spans they
     make below carry them too.
     """
-    marks = _marks(hidden=hidden, loop=loop)
-    added: dict[str, object] = {_AI_PARENT: span, _MODEL_CALL: None, **marks}
+    added: dict[str, object] = {_AI_PARENT: span, _MODEL_CALL: None}
+    if hidden or loop:
+        added |= _marks(hidden=hidden, loop=loop)
     if flow is not None:
         added[_FLOW] = flow
     if component is not None:
@@ -210,7 +214,7 @@ def inside(
         added[names.SESSION_ID] = session_id
     if user_id:
         added[names.USER_ID] = user_id
-    here = Context({**otel_context.get_current(), **added})
+    here = Context(otel_context.get_current(), **added)
     if flow is not None and span.is_recording():
         for name in _travelling_names & flow.identity.keys():
             here = baggage.set_baggage(name, flow.identity[name], here)
@@ -260,7 +264,7 @@ def _told(span: Span, context: Context) -> Context:
     here = span.get_span_context()
     if not here.trace_flags.sampled:
         return context
-    told = f"{format_trace_id(here.trace_id)}-{format_span_id(here.span_id)}"
+    told = f"{here.trace_id:032x}-{here.span_id:016x}"
     for attribute, limit in _travelling.items():
         if value := _attribute(span, attribute)[:limit]:
             told = f"{told}-{value}"

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 from langflow_otel.capture.blobs import LONG, note_of_base64, without_data_urls
+from langflow_otel.capture.classes import per_class
 from langflow_otel.capture.masker import Masker, clean
 from langflow_otel.capture.shapes import MASK
 from langflow_otel.capture.types import (
@@ -108,21 +109,21 @@ class Snapshot:
     def _container(self, value: Any) -> Any:
         # By the type: what an object says its class is may be computed.
         cls = type(value)
-        if issubclass(cls, dict):
+        base = _base_of(cls)
+        if base is dict:
             return self._mapping(value)
-        if issubclass(cls, tuple) and hasattr(cls, "_fields"):
+        if base is tuple and hasattr(cls, "_fields"):
             return self._mapping(dict(zip(cls._fields, tuple.__iter__(value), strict=False)))
-        for base in _SEQUENCES:
-            if issubclass(cls, base):
-                return self._sequence(value, base)
+        if base in _SEQUENCES:
+            return self._sequence(value, base)
         if is_secret(value):
             self._masker.secrets.add_object(value)
             return MASK
-        if issubclass(cls, str):
+        if base is str:
             return self._string(str.__str__(value))
         if is_stream(value):
-            return f"<{type(value).__name__}>"
-        read = reader(type(value))(value)
+            return f"<{cls.__name__}>"
+        read = reader(cls)(value)
         if type(read) is Table:
             return self._table(read)
         return self._vector(read) if type(read) is Vector else self.take(read)
@@ -241,3 +242,9 @@ class Snapshot:
     def _cut(self, note: str) -> str:
         self.truncated = True
         return note
+
+
+@per_class
+def _base_of(cls: type) -> type | None:
+    """Return what `cls` is a kind of: of those that are read by the methods of their base."""
+    return next((base for base in (dict, *_SEQUENCES, str) if issubclass(cls, base)), None)

@@ -12,11 +12,11 @@ import inspect
 import io
 import pathlib
 import uuid
-from collections.abc import AsyncIterable, Callable, Iterator
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
 from typing import Any, NamedTuple
 
 from langflow_otel.capture.blobs import note_of_bytes
-from langflow_otel.capture.classes import langflow_names, per_class, qualified_names
+from langflow_otel.capture.classes import instances_of, langflow_names, per_class, qualified_names
 from langflow_otel.capture.shapes import MASK
 
 _MESSAGE_FIELDS = ("sender", "sender_name", "session_id", "files")
@@ -24,7 +24,7 @@ _HEAD_ROWS = 20
 _MAX_COLUMNS = 100
 _MAX_HEADING = 1000
 _MAX_NUMBERS = 4096
-_STREAMS = (Iterator, AsyncIterable, io.IOBase)
+_is_one_of_streams = instances_of(Iterator, AsyncIterable, Awaitable, io.IOBase)
 _NO_STREAMS = frozenset({str, dict, list, tuple, int, float, bool, type(None)})
 SHORTEST_VECTOR = 128
 
@@ -61,7 +61,7 @@ def is_stream(value: Any) -> bool:
     """Tell whether reading `value` would consume it."""
     if type(value) in _NO_STREAMS:
         return False
-    return isinstance(value, _STREAMS) or inspect.isawaitable(value)
+    return _is_one_of_streams(value)
 
 
 def message_text(value: Any) -> str | None:

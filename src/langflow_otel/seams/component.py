@@ -15,12 +15,12 @@ from langflow_otel.guard import safely
 from langflow_otel.model_calls import OPENINFERENCE_LANGCHAIN
 from langflow_otel.patterns import NamePatterns
 from langflow_otel.seams.embedding import EmbeddingSeam
+from langflow_otel.seams.fields import inputs_of
 from langflow_otel.seams.langchain_runs import abandon
 from langflow_otel.seams.langflow import (
     component_of,
     failure_of,
     fields_fed_by,
-    inputs_of,
     kind_of,
     kind_of_component,
     model_of,

@@ -10,8 +10,8 @@ from typing import Any
 from opentelemetry.trace import Link
 
 from langflow_otel import names
-from langflow_otel.capture import MASK, is_secret, label
-from langflow_otel.capture.classes import class_names
+from langflow_otel.capture import label
+from langflow_otel.capture.classes import class_names, per_class
 from langflow_otel.context import identity
 from langflow_otel.patterns import NamePatterns
 from langflow_otel.seams.loops import iteration_of, run_index_of
@@ -45,8 +45,6 @@ _PAUSES = frozenset({"GraphPausedException", "AgentPausedError", "GraphInterrupt
 # What every component that could be a tool puts out besides, unless only that is wanted.
 _TOOLKIT_OUTPUT = "component_as_tool"
 _MAX_UPSTREAM = 64
-# Of these types nothing is set where a value is empty.
-_EMPTY = frozenset({type(None), str, list, dict})
 
 
 @lru_cache(maxsize=1)
@@ -90,9 +88,10 @@ def component_of(graph: Any, vertex: Any, hidden: NamePatterns) -> Component:
     """Describe the component that `vertex` is going to run."""
     run = identity()
     kind = type_of(vertex)
+    component_id = label(vertex.id)
     upstream = sorted({label(edge.source_id) for edge in vertex.incoming_edges})
     return Component(
-        id=label(vertex.id),
+        id=component_id,
         type=kind,
         display_name=label(vertex.display_name or vertex.id),
         kind=kind_of(vertex),
@@ -154,44 +153,24 @@ def kind_of(vertex: Any) -> str:
 
 def kind_of_component(component: Any) -> str:
     """Return the OpenInference span kind of `component`."""
-    bases = class_names(type(component))
-    for base, kind in _KINDS_BY_BASE.items():
-        if base in bases:
-            return kind
-    if "rerank" in type(component).__name__.lower():
-        return names.KIND_RERANKER
-    if bases & _RETRIEVING or (_KNOWLEDGE in bases and "Retrieve" in str(component.mode)):
+    kind = _kind_of_class(type(component))
+    if kind is not None:
+        return kind
+    if _KNOWLEDGE in class_names(type(component)) and "Retrieve" in str(component.mode):
         return names.KIND_RETRIEVER
     trace_type = vars(component).get("trace_type") or getattr(type(component), "trace_type", "")
     return _KINDS_BY_TRACE_TYPE.get(trace_type, names.KIND_CHAIN)
 
 
-def inputs_of(component: Any) -> dict[str, Any]:
-    """Return what `component` runs with, by name: set, not advanced settings, secrets masked."""
-    shown: dict[str, Any] = {}
-    for name, field in vars(component).get("_inputs", {}).items():
-        value = getattr(field, "value", None)
-        if name == "code" or (type(value) in _EMPTY and not value):
-            continue
-        if getattr(field, "password", False) or is_secret(value):
-            shown[name] = MASK
-        elif not (getattr(field, "advanced", False) and isinstance(value, str | int | float)):
-            shown[name] = value
-    return {**shown, **_variables_of(component)}
-
-
-def _variables_of(component: Any) -> dict[str, Any]:
-    """Return the fields that exist in this flow alone: the variables of a prompt's template."""
-    vertex = vars(component).get("_vertex")
-    node = vertex.data.get("node", {}) if vertex is not None else {}
-    values = vars(component).get("_attributes", {})
-    listed = [name for names in (node.get("custom_fields") or {}).values() for name in names or ()]
-    fields = node.get("template", {})
-    return {
-        name: MASK if fields.get(name, {}).get("password") else values[name]
-        for name in listed
-        if values.get(name)
-    }
+@per_class
+def _kind_of_class(cls: type) -> str | None:
+    bases = class_names(cls)
+    for base, kind in _KINDS_BY_BASE.items():
+        if base in bases:
+            return kind
+    if "rerank" in cls.__name__.lower():
+        return names.KIND_RERANKER
+    return names.KIND_RETRIEVER if bases & _RETRIEVING else None
 
 
 def outputs_of(vertex: Any, *, cached: bool) -> Mapping[str, Any]:

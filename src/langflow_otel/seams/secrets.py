@@ -6,6 +6,7 @@ from typing import Any
 from langflow_otel.capture import RunSecrets, is_secret
 from langflow_otel.context import current_component
 from langflow_otel.guard import safely
+from langflow_otel.seams.fields import PASSWORD, has_flag
 from langflow_otel.seams.patches import Wrapper
 
 _DATABASE = "langflow.services.variable.service"
@@ -113,7 +114,7 @@ def gather(component: Any, secrets: RunSecrets) -> None:
         value = getattr(field, "value", None)
         if is_secret(value):
             secrets.add_object(value)
-        elif getattr(field, "password", False):
+        elif has_flag(field, PASSWORD):
             _add(value, secrets)
     for value in tuple(vars(component).get("_secret_values", ())):
         secrets.add(str(value))

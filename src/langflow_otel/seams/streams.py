@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, 
 from typing import Any
 
 from langflow_otel.attaching import attached
-from langflow_otel.capture.classes import class_names
+from langflow_otel.capture.classes import class_names, instances_of
 from langflow_otel.collected import end_later
 from langflow_otel.seams.langflow import failure_of
 from langflow_otel.seams.steps import Stepped, Watch, stand_in
@@ -21,6 +21,9 @@ _TEXT_FIELDS = ("_text_stream", "text")
 _OF_CLIENTS = frozenset(
     {"Stream", "AsyncStream", "EventStream", "EventStreamAsync", "CustomStreamWrapper"}
 )
+
+_is_generator = instances_of(AsyncGenerator, Generator)
+_is_iterator = instances_of(AsyncIterator, Iterator)
 
 
 def hold(span: ComponentSpan, component: Any, results: MutableMapping[str, Any]) -> None:
@@ -38,7 +41,7 @@ def hold(span: ComponentSpan, component: Any, results: MutableMapping[str, Any])
 def _places(mapping: MutableMapping[str, Any], key: str) -> list[tuple[Any, str]]:
     """Return where in `mapping[key]`, a stream or a message, there is a stream."""
     value = mapping.get(key)
-    if isinstance(value, AsyncGenerator | Generator) or _OF_CLIENTS & class_names(type(value)):
+    if _is_generator(value) or not _OF_CLIENTS.isdisjoint(class_names(type(value))):
         return [(mapping, key)] if _is_unread(value) else []
     try:
         fields = vars(value)
@@ -52,7 +55,7 @@ def _places(mapping: MutableMapping[str, Any], key: str) -> list[tuple[Any, str]
 
 def _is_unread(value: Any) -> bool:
     """Tell whether `value` is a stream that no other component has given out already."""
-    if not isinstance(value, AsyncIterator | Iterator) or isinstance(value, io.IOBase):
+    if not _is_iterator(value) or isinstance(value, io.IOBase):
         return False
     held = isinstance(value, Stepped) and isinstance(value._self_watch, _Reading)
     return not held

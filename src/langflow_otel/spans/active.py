@@ -99,8 +99,10 @@ class ActiveSpan:
         #: When what it tells of was over, if that was before it is ended.
         self._over_ns: int | None = None
         self._logs = 0
+        #: What is set with what is set at the end anyway, as it costs less together.
+        self._kept: dict[str, str | int] = {}
         # Runs are counted whether they are sampled or not; what is excluded has no valid span.
-        counted = span.get_span_context().is_valid and run_metrics.are_recorded()
+        counted = run_metrics.are_recorded() and span.get_span_context().is_valid
         self._began = time.perf_counter() if counted else None
         if self.recording:
             under_way.add(self)
@@ -135,6 +137,10 @@ class ActiveSpan:
     def set_output(self, captured: Captured) -> None:
         """Set the output."""
         self.span.set_attributes(_told(captured, *_OUTPUT))
+
+    def keep_output(self, captured: Captured) -> None:
+        """Let the output be set at the end."""
+        self._kept |= _told(captured, *_OUTPUT)
 
     def record_log(self, name: str, kind: str, message: Any) -> None:
         """Record a line that a component logged; only so many, an agent logs without end."""
@@ -203,7 +209,7 @@ class ActiveSpan:
 
     def _settle(self) -> None:
         outcome = self._outcome()
-        self.span.set_attributes(outcome)
+        self.span.set_attributes({**self._kept, **outcome})
         if names.ERROR_TYPE in outcome:
             self.span.set_status(Status(StatusCode.ERROR, outcome[names.ERROR_TYPE]))
         elif self._failure is None and not self._paused:

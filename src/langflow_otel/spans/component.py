@@ -99,7 +99,8 @@ class ComponentSpan(ActiveSpan):
     def record_inputs(self, inputs: Mapping[str, Any]) -> None:
         """Capture the inputs the component runs with."""
         if inputs and self.content.inputs:
-            self.set_input(self._measured(self.capture.json, dict(inputs)))
+            known = inputs if type(inputs) is dict else dict(inputs)
+            self.set_input(self._measured(self.capture.json, known))
 
     def record_outputs(self, outputs: Mapping[str, Any], *, answered: bool) -> None:
         """Capture what came out; `answered` says that a model's answer is among it.
@@ -118,13 +119,15 @@ class ComponentSpan(ActiveSpan):
                 for name, value in outputs.items()
             }
             return
-        self._show_output(self._captured(outputs))
-        if self.shows_outputs():
-            self.span.set_attributes(document_attributes(self._kind, outputs, self.capture))
+        captured, shown = self._captured(outputs), self.shows_outputs()
+        if shown:
+            self.keep_output(captured)
+        self._note_output(captured)
+        documents = document_attributes(self._kind, outputs, self.capture) if shown else None
+        if documents:
+            self.span.set_attributes(documents)
 
-    def _show_output(self, captured: Captured) -> None:
-        if self.shows_outputs():
-            self.set_output(captured)
+    def _note_output(self, captured: Captured) -> None:
         if self._flow is not None:
             self._flow.note(self.component, captured)
 
@@ -133,7 +136,7 @@ class ComponentSpan(ActiveSpan):
         return self._measured(self.capture.value, only)
 
     def _measured(self, capture: Callable[[Any], Captured], value: Any) -> Captured:
-        if not self.is_measured:
+        if self._began is None:
             return capture(value)
         with run_metrics.capture_measured():
             return capture(value)
@@ -179,7 +182,7 @@ class ComponentSpan(ActiveSpan):
             self._model = replace(usage, name=known.name, provider=known.provider)
 
     def _is_done(self) -> bool:
-        return all(stream.ended for stream in self._streams)
+        return not self._streams or all(stream.ended for stream in self._streams)
 
     def _show_streamed(self) -> None:
         """Set as output what was streamed."""
@@ -194,7 +197,9 @@ class ComponentSpan(ActiveSpan):
                 shown[stream.name] = captured
         if shown:
             only = next(iter(shown.values())) if len(shown) == 1 else self.capture.joined(shown)
-            self._show_output(only)
+            if self.shows_outputs():
+                self.set_output(only)
+            self._note_output(only)
 
     def shows_outputs(self) -> bool:
         """Tell whether what comes out of the component is shown."""
@@ -219,10 +224,9 @@ class ComponentSpan(ActiveSpan):
             self._flow.fail(failure)
 
     def _before_end(self) -> None:
-        self._show_streamed()
-        if self._failure is None and not all(stream.whole for stream in self._streams):
-            began = any(stream.began for stream in self._streams)
-            self.span.set_attribute(names.STREAM_READ, "partly" if began else "no")
+        if self._streams:
+            self._show_streamed()
+            self._tell_what_was_read()
         # A component that only hands a model on, or whose call a model span tells of, is no call.
         if self.is_agent:
             self._tell_agent()
@@ -230,6 +234,11 @@ class ComponentSpan(ActiveSpan):
             self.span.set_attribute(names.SPAN_KIND, names.KIND_CHAIN)
         elif self._model is not None and not self.model_was_called:
             self._tell_model(self._model)
+
+    def _tell_what_was_read(self) -> None:
+        if self._failure is None and not all(stream.whole for stream in self._streams):
+            began = any(stream.began for stream in self._streams)
+            self.span.set_attribute(names.STREAM_READ, "partly" if began else "no")
 
     def _tell_model(self, model: Model) -> None:
         """Tell of the model call: here, or, where this is more than that, in a span below."""
@@ -263,6 +272,12 @@ class ComponentSpan(ActiveSpan):
             return time.time_ns()
         return max([self._released, *(stream.last_ns or 0 for stream in self._streams)])
 
+    def _forget_streams(self) -> None:
+        if self._flow is not None:
+            self._flow.streaming.discard(self)
+        for stream in self._streams:
+            stream.forget()
+
     def cut_off(self) -> None:
         """End the span, and those of other instrumentors below it, the innermost first."""
         for span in reversed(list(self.below.values())):
@@ -272,11 +287,9 @@ class ComponentSpan(ActiveSpan):
 
     def end(self) -> None:
         """End the span, and stop watching for model calls below it."""
-        if self._flow is not None:
-            self._flow.streaming.discard(self)
-        for stream in self._streams:
-            stream.forget()
-        over = self._was_over()
+        if self._streams:
+            self._forget_streams()
+        over = self._was_over() if self._streams else None
         unfinished = over is not None or self._failure is not None
         if unfinished and self.below and self.on_abandon is not None:
             safely(self.on_abandon, list(self.below.values()), over)

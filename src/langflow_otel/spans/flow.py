@@ -94,7 +94,8 @@ class FlowSpan(ActiveSpan):
         self.streaming: set[ComponentSpan] = set()
         self._totals: dict[str, float] = {}
         self._counting = threading.Lock()
-        called_by = run_context.remote_ai_parent(span.get_span_context().trace_id, None)
+        self.trace_id = span.get_span_context().trace_id
+        called_by = run_context.remote_ai_parent(self.trace_id, None)
         #: The name of the trace, where another Langflow has called and told it.
         self._told_name = called_by.trace_name if called_by is not None else None
         self._known = flow.attributes()

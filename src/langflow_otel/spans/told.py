@@ -1,15 +1,13 @@
 """A component, as its span tells it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from langflow_otel import context as run_context
 from langflow_otel import names
 
 
-@dataclass(frozen=True)
-class Component:
+class Component(NamedTuple):
     """A component of a flow as a span tells it."""
 
     id: str

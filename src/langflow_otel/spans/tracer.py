@@ -1,6 +1,6 @@
 """Starts the spans, each under the right parent."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -104,7 +104,7 @@ class LangflowTracer:
         if self.excluded.match(component.type, component.id):
             return ExcludedComponent(self._capture_here(), content, component)
         span = self._tracer.start_span(
-            component.display_name, attributes={**_flow_identity(), **component.attributes()}
+            component.display_name, attributes=_flow_identity() | component.attributes()
         )
         return ComponentSpan(span, self._capture_of(span), content, component, self._tracer)
 
@@ -176,14 +176,14 @@ class LangflowTracer:
     def _capture_of(self, span: Span) -> Capture:
         if not (self._watches and span.is_recording()):
             return self._capture
-        secrets = secrets_of(span.get_span_context().trace_id)
+        trace_id = span.get_span_context().trace_id
         flow = run_context.current_flow()
-        if flow is not None and flow.capture.secrets is secrets:
+        if flow is not None and flow.recording and flow.trace_id == trace_id:
             return flow.capture
-        return self._capture.of(secrets)
+        return self._capture.of(secrets_of(trace_id))
 
 
-def _flow_identity() -> Mapping[str, str]:
+def _flow_identity() -> dict[str, Any]:
     """Return what the spans of the run that is current here carry; samplers read it, too."""
     flow = run_context.current_flow()
     return flow.identity if flow is not None else {}
