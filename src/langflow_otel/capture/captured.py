@@ -115,7 +115,10 @@ class Capture:
         # A character may take up to six bytes as JSON, so what was read within the budget may
         # still be too long when written: then less is read.
         for _ in range(4):
-            written, truncated = self._written(value, budget)
+            try:
+                written, truncated = self._written(value, budget, checked=False)
+            except orjson.JSONEncodeError:
+                written, truncated = self._written(value, budget, checked=True)
             if len(written) <= self.max_bytes:
                 return Captured(written.decode(), JSON, truncated)
             budget = budget * self.max_bytes // (len(written) + 1) * 9 // 10
@@ -135,13 +138,7 @@ class Capture:
             texts.append(text)
         return Captured("{" + ",".join(texts) + "}", JSON, truncated)
 
-    def _written(self, value: Any, budget: int) -> tuple[bytes, bool]:
-        try:
-            return self._masked(value, budget, checked=False)
-        except orjson.JSONEncodeError:
-            return self._masked(value, budget, checked=True)
-
-    def _masked(self, value: Any, budget: int, *, checked: bool) -> tuple[bytes, bool]:
+    def _written(self, value: Any, budget: int, *, checked: bool) -> tuple[bytes, bool]:
         snapshot = Snapshot(budget, self.masker, vectors=self.vectors, checked=checked)
         taken = snapshot.take(value)
         if snapshot.suspects():

@@ -25,7 +25,7 @@ _CONTAINERS = frozenset({dict, list, tuple, set, frozenset, deque})
 _SHORTEST_TEXT = 5
 #: Rows of a table of settings, as Langflow's API Request has for headers: the name, the value.
 _NAME_FIELDS = ("key", "name", "header", "field", "Key", "Name")
-_VALUE_FIELDS = frozenset({"value", "val", "Value"})
+VALUE_FIELDS = frozenset({"value", "val", "Value"})
 # A field that is described, in a JSON schema or in a flow, is no secret; what is set for it is.
 _SCHEMA = word_set(
     """
@@ -126,11 +126,11 @@ class Masker:
 
         The names are those in `source`, of which `row` may be a part only.
         """
-        if _VALUE_FIELDS.isdisjoint(row):
+        if VALUE_FIELDS.isdisjoint(row):
             return row
         names = [dict.get(source, field) for field in _NAME_FIELDS]
         for name in names:
-            for field in _VALUE_FIELDS.intersection(row):
+            for field in VALUE_FIELDS.intersection(row):
                 masked = self.named(name, row[field]) if type(name) is str else None
                 if masked:
                     row = {**row, field: masked}

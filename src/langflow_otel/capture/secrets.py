@@ -99,15 +99,17 @@ class RunSecrets:
 
         `long_runs` says whether 16 characters of keys come in a row anywhere in it.
         """
+        if not self._forms:
+            return False
         if any(form.text in text for form in self._forms if long_runs or not form.long):
             return True
         if "\\" in text and any(form.search(text) for form in self._escaped):
             return True
-        if long_runs and self._forms and ("\n" in text or "\\n" in text):
+        if long_runs and ("\n" in text or "\\n" in text):
             joined = BREAK.sub("", text)
             if any(form.text in joined for form in self._forms if form.long):
                 return True
-        if "%" not in text or not self._forms:
+        if "%" not in text:
             return False
         decoded = unquote(text)
         return self._is_in(decoded) or self._is_in(decoded.replace("+", " "))

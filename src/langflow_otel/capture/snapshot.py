@@ -6,18 +6,20 @@ much as may be shown.
 
 import math
 from collections import deque
+from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from typing import Any
 
 from langflow_otel.capture.blobs import LONG, note_of_base64, without_data_urls
 from langflow_otel.capture.classes import per_class
-from langflow_otel.capture.masker import Masker, clean
+from langflow_otel.capture.masker import VALUE_FIELDS, Masker, clean
 from langflow_otel.capture.shapes import MASK
 from langflow_otel.capture.types import (
     SHORTEST_VECTOR,
     Table,
     Vector,
-    is_secret,
+    is_secret_type,
     is_stream,
     reader,
     vector_of,
@@ -49,11 +51,10 @@ class Snapshot:
         """Start a walk."""
         self._left = budget
         self._masker = masker
-        self._hides = masker.names.hides
         self._vectors = vectors
         self._unchecked = not checked
         self._as_they_are = _CONSTANTS if checked else _CONSTANTS | {int}
-        self._path: set[int] = set()
+        self._path: list[int] = []
         self._names: set[str] = set()
         self._texts: list[str] = []
         self.truncated = False
@@ -89,15 +90,15 @@ class Snapshot:
             return self._cut(f"<{cls.__name__}>")
         if identity in path:
             return "<cycle>"
-        path.add(identity)
+        path.append(identity)
         try:
             if cls is dict:
                 return self._mapping(value)
-            return self._sequence(value, list) if cls is list else self._container(value)
+            return self._sequence(value, list) if cls is list else _way_of(cls)(self, value)
         except Exception as error:  # noqa: BLE001 - a value may raise whatever it likes
             return f"<{cls.__name__}: unreadable, {type(error).__name__}>"
         finally:
-            path.discard(identity)
+            path.pop()
 
     def _number(self, value: float) -> Any:
         if type(value) is int:
@@ -106,24 +107,10 @@ class Snapshot:
         self._left -= _FLOAT_COST
         return value if math.isfinite(value) else str(value)
 
-    def _container(self, value: Any) -> Any:
-        # By the type: what an object says its class is may be computed.
-        cls = type(value)
-        base = _base_of(cls)
-        if base is dict:
-            return self._mapping(value)
-        if base is tuple and hasattr(cls, "_fields"):
-            return self._mapping(dict(zip(cls._fields, tuple.__iter__(value), strict=False)))
-        if base in _SEQUENCES:
-            return self._sequence(value, base)
-        if is_secret(value):
-            self._masker.secrets.add_object(value)
-            return MASK
-        if base is str:
-            return self._string(str.__str__(value))
+    def _object(self, value: Any) -> Any:
         if is_stream(value):
-            return f"<{cls.__name__}>"
-        read = reader(cls)(value)
+            return f"<{type(value).__name__}>"
+        read = reader(type(value))(value)
         if type(read) is Table:
             return self._table(read)
         return self._vector(read) if type(read) is Vector else self.take(read)
@@ -164,7 +151,7 @@ class Snapshot:
             taken["…"] = self._cut("changed while it was read")
         self._left = left
         self._names.update(taken)
-        return self._masker.row(taken, value)
+        return taken if VALUE_FIELDS.isdisjoint(taken) else self._masker.row(taken, value)
 
     def _name(self, key: Any) -> str:
         if type(key) is bytes:
@@ -177,13 +164,13 @@ class Snapshot:
         return key if len(key) <= _MAX_KEY else self._masker.cut(key, _MAX_KEY)
 
     def _sequence(self, value: Any, base: Any) -> Any:
-        # The methods of `base`: those of a subclass may consume or compute.
         count = base.__len__(value)
         if count >= SHORTEST_VECTOR and base is list and not self._vectors:
             vector = vector_of(value)
             if vector is not None:
                 return vector.note
-        if count == _PAIR and type(value) in _PAIRS and self._is_told(value):
+        pair = count == _PAIR and type(value) in _PAIRS and type(value[0]) is str
+        if pair and self._is_told(value):
             return [self.take(value[0]), MASK]
         taken: list[Any] = []
         as_they_are = self._as_they_are
@@ -208,14 +195,23 @@ class Snapshot:
 
     def _is_told(self, pair: Any) -> bool:
         """Tell whether the first of two names the second as a secret, and they are no two words."""
-        name, item = pair
-        if type(name) is not str or (type(pair) is list and type(item) is str and item.isalpha()):
-            return False
-        return bool(self._masker.named(name, item) == MASK)
+        words = type(pair) is list and type(pair[1]) is str and pair[1].isalpha()
+        return not words and self._masker.named(pair[0], pair[1]) == MASK
 
     def _pair(self, item: Any) -> Any:
         masked = self._masker.named(item[0], item[1])
         return [self.take(item[0]), MASK] if masked == MASK else self.take(item)
+
+    def _named_tuple(self, value: Any) -> Any:
+        fields = type(value)._fields
+        return self._mapping(dict(zip(fields, tuple.__iter__(value), strict=False)))
+
+    def _secret(self, value: Any) -> str:
+        self._masker.secrets.add_object(value)
+        return MASK
+
+    def _text(self, value: str) -> str:
+        return self._string(str.__str__(value))
 
     def _table(self, table: Table) -> Any:
         named = len(set(table.columns)) == len(table.columns)
@@ -245,6 +241,18 @@ class Snapshot:
 
 
 @per_class
-def _base_of(cls: type) -> type | None:
-    """Return what `cls` is a kind of: of those that are read by the methods of their base."""
-    return next((base for base in (dict, *_SEQUENCES, str) if issubclass(cls, base)), None)
+def _way_of(cls: type) -> Callable[[Snapshot, Any], Any]:
+    """Return how an instance of `cls` is taken; what an object says its class is may be computed.
+
+    Of the builtin types by their own methods: those of a subclass may consume or compute.
+    """
+    if issubclass(cls, dict):
+        return Snapshot._mapping
+    if issubclass(cls, tuple) and hasattr(cls, "_fields"):
+        return Snapshot._named_tuple
+    for base in _SEQUENCES:
+        if issubclass(cls, base):
+            return partial(Snapshot._sequence, base=base)
+    if is_secret_type(cls):
+        return Snapshot._secret
+    return Snapshot._text if issubclass(cls, str) else Snapshot._object

@@ -48,11 +48,12 @@ class Vector(NamedTuple):
 
 def is_secret(value: Any) -> bool:
     """Tell whether `value` is a pydantic SecretStr or the like."""
-    return _is_secret_type(type(value))
+    return is_secret_type(type(value))
 
 
 @per_class
-def _is_secret_type(cls: type) -> bool:
+def is_secret_type(cls: type) -> bool:
+    """Tell whether instances of `cls` are such."""
     # Of pydantic's classes this takes longer than all else that is asked of a value.
     return hasattr(cls, "get_secret_value")
 
