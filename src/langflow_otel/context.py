@@ -170,9 +170,9 @@ def _given() -> Mapping[str, str]:
     return otel_context.get_value(_GIVEN) or {}  # type: ignore[return-value]
 
 
-def identity() -> dict[str, str]:
-    """Return the session and the user of the run that is current here, by attribute name."""
-    here = otel_context.get_current()
+def identity(context: Context | None = None) -> dict[str, str]:
+    """Return the session and the user of the run that is current in `context` (default: here)."""
+    here = otel_context.get_current() if context is None else context
     known: dict[str, str] = {}
     for name in _WHOSE:
         value = here.get(name)

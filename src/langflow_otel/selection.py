@@ -55,9 +55,11 @@ def is_ai_span(span: ReadableSpan) -> bool:
     Of other instrumentors it wants the model spans in a flow, where they are the only ones of
     their call; of those that tell of a call of which another span tells already, none.
     """
+    if is_ours(span):
+        return True
     if not is_ai_scope(span.instrumentation_scope):
         return is_model_call(span.attributes) and not _noted(span).get(names.MODEL_REPEATED, True)
-    return is_ours(span) or not is_repeated(span)
+    return not is_repeated(span)
 
 
 def is_foreign(span: ReadableSpan) -> bool:

@@ -67,11 +67,8 @@ class Capture:
         self.max_bytes = max_bytes
         self.vectors = vectors
         self.masker = Masker(names or SecretNames(), secrets)
-
-    @property
-    def secrets(self) -> RunSecrets:
-        """The secrets of the run."""
-        return self.masker.secrets
+        #: The secrets of the run.
+        self.secrets = self.masker.secrets
 
     def of(self, secrets: RunSecrets) -> "Capture":
         """Return the capture of one run, with the secrets of that."""

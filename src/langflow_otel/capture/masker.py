@@ -128,12 +128,14 @@ class Masker:
         """
         if VALUE_FIELDS.isdisjoint(row):
             return row
-        names = [dict.get(source, field) for field in _NAME_FIELDS]
-        for name in names:
-            for field in VALUE_FIELDS.intersection(row):
-                masked = self.named(name, row[field]) if type(name) is str else None
+        for field in _NAME_FIELDS:
+            name = dict.get(source, field)
+            if type(name) is not str:
+                continue
+            for shown in VALUE_FIELDS.intersection(row):
+                masked = self.named(name, row[shown])
                 if masked:
-                    row = {**row, field: masked}
+                    row = {**row, shown: masked}
         return row
 
     def named(self, name: str, value: Any) -> Any:

@@ -30,8 +30,11 @@ def _size_of_attributes(attributes: Mapping[str, Any] | None) -> int:
     known = plain(attributes)
     size = _ATTRIBUTE * len(known) + sum(map(len, known))
     for value in known.values():
-        if type(value) is str and value.isascii():
+        cls = type(value)
+        if cls is str and value.isascii():
             size += len(value)
+        elif cls is bool or cls is int:
+            size += _PLAIN
         elif isinstance(value, tuple | list):
             size += sum(map(_size_of_value, value))
         else:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from opentelemetry import context as otel_context
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 
 from langflow_otel import names
@@ -21,7 +22,6 @@ from langflow_otel.seams.langflow import (
     component_of,
     failure_of,
     fields_fed_by,
-    kind_of,
     kind_of_component,
     model_of,
     outputs_of,
@@ -63,8 +63,10 @@ class ComponentSeam:
             safely(_failed, span, error)
             raise
         else:
-            safely(_finished, span, result)
-            safely(self._hand_on, span, result)
+            outputs = safely(_outputs_of, span, result)
+            if outputs is not None:
+                safely(_finished, span, result.vertex, outputs)
+                safely(self._hand_on, span, outputs)
             return result
         finally:
             safely(span.release)
@@ -98,22 +100,23 @@ class ComponentSeam:
         return result
 
     def _begin(self, graph: Any, vertex_id: Any) -> ComponentSpan | None:
-        if not (is_instrumentation_enabled() and self._tracer.samples_here()):
+        here = otel_context.get_current()
+        if not (is_instrumentation_enabled() and self._tracer.samples_here(here)):
             return None
         vertex = graph.get_vertex(vertex_id)
-        span = self._tracer.component(component_of(graph, vertex, self._tracer.hidden))
-        if span.capture.secrets.wanted:
-            safely(gather_all, graph, span.capture.secrets)
+        told = component_of(graph, vertex, here, self._tracer.hidden)
+        span = self._tracer.component(told, here)
+        secrets = span.capture.secrets
+        if secrets.wanted:
+            safely(gather_all, graph, secrets)
         span.on_abandon = abandon
         span.attach()
         return span
 
-    def _hand_on(self, span: ComponentSpan, result: Any) -> None:
+    def _hand_on(self, span: ComponentSpan, outputs: Mapping[str, Any]) -> None:
         """Remember what comes out that is called by others later: tools, embedding models."""
-        if span.recording:
-            outputs = outputs_of(result.vertex, cached=span.cached).values()
-            provide(span.component, outputs)
-            self._embedding.watch(outputs)
+        provide(span.component, outputs.values())
+        self._embedding.watch(outputs.values())
 
 
 def _span_of(component: Any) -> ComponentSpan | None:
@@ -135,7 +138,8 @@ def _record_inputs(component: Any, hidden: NamePatterns) -> None:
         span.set_kind(kind)
     if span.content.inputs:
         fed = fields_fed_by(component, hidden) if hidden else ()
-        span.record_inputs({**inputs_of(component), **dict.fromkeys(fed, MASK)})
+        inputs = inputs_of(component)
+        span.record_inputs({**inputs, **dict.fromkeys(fed, MASK)} if fed else inputs)
 
 
 def _hold_streams(component: Any, built: Any) -> None:
@@ -165,25 +169,26 @@ def _failed(span: ComponentSpan, error: BaseException) -> None:
     span.fail(failure_of(error))
 
 
-def _finished(span: ComponentSpan, result: Any) -> None:
+def _outputs_of(span: ComponentSpan, result: Any) -> Mapping[str, Any] | None:
     if not span.recording:
-        return
-    data, vertex = result.result_dict, result.vertex
-    cached = bool(getattr(data, "used_frozen_result", False))
-    if cached:
+        return None
+    if getattr(result.result_dict, "used_frozen_result", False):
         span.mark_cached()
-    answered = False
-    outputs: Mapping[str, Any] = {}
+    return outputs_of(result.vertex, cached=span.cached)
+
+
+def _finished(span: ComponentSpan, vertex: Any, outputs: Mapping[str, Any]) -> None:
     if has_paused(vertex):
         # What it puts out stands for what it will put out once it goes on.
         span.pause()
+        outputs = {}
     else:
-        outputs = outputs_of(vertex, cached=cached)
-        answered = not cached and _answered(outputs.values())
+        answered = not span.cached and _answered(outputs.values())
         span.record_outputs(outputs, answered=answered)
     component = vertex.custom_component
-    if component is not None and not cached:
-        kind = names.KIND_CHAIN if _only_hands_on(outputs) else kind_of(vertex)
+    if component is not None and not span.cached:
+        hands_on = _only_hands_on(outputs)
+        kind = names.KIND_CHAIN if hands_on else kind_of_component(component)
         if kind != span.component.kind:
             span.set_kind(kind)
         _record_model(span, component, kind)
@@ -191,10 +196,11 @@ def _finished(span: ComponentSpan, result: Any) -> None:
 
 def _only_hands_on(outputs: Mapping[str, Any]) -> bool:
     """Tell whether all that came out is called by others: then no agent ran here, none searched."""
-    firsts = [
-        output[0] if type(output) is list and output else output for output in outputs.values()
-    ]
-    return bool(firsts) and all(_CALLED_LATER & class_names(type(first)) for first in firsts)
+    for output in outputs.values():
+        first = output[0] if type(output) is list and output else output
+        if _CALLED_LATER.isdisjoint(class_names(type(first))):
+            return False
+    return bool(outputs)
 
 
 def _record_model(span: ComponentSpan, component: Any, kind: str) -> None:
@@ -215,9 +221,10 @@ def _record_model(span: ComponentSpan, component: Any, kind: str) -> None:
 
 def _answered(outputs: Iterable[Any]) -> bool:
     """Tell whether a model answered here: a stream is answered when it is read."""
-    return any(
-        _ANSWERS & class_names(type(output)) and not carries_stream(output) for output in outputs
-    )
+    for output in outputs:
+        if not (_ANSWERS.isdisjoint(class_names(type(output))) or carries_stream(output)):
+            return True
+    return False
 
 
 def _langchain_is_traced() -> bool:

@@ -7,6 +7,7 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from opentelemetry.context import Context
 from opentelemetry.trace import Link
 
 from langflow_otel import names
@@ -84,9 +85,9 @@ def flow_of(graph: Any, session_id: str | None = None) -> Flow:
     )
 
 
-def component_of(graph: Any, vertex: Any, hidden: NamePatterns) -> Component:
-    """Describe the component that `vertex` is going to run."""
-    run = identity()
+def component_of(graph: Any, vertex: Any, here: Context, hidden: NamePatterns) -> Component:
+    """Describe the component that `vertex` is going to run; what is current is `here`."""
+    run = identity(here)
     kind = type_of(vertex)
     component_id = label(vertex.id)
     upstream = sorted({label(edge.source_id) for edge in vertex.incoming_edges})
@@ -100,8 +101,11 @@ def component_of(graph: Any, vertex: Any, hidden: NamePatterns) -> Component:
         is_output=bool(vertex.is_output),
         session_id=run.get(names.SESSION_ID) or text(getattr(graph, "session_id", None)),
         user_id=run.get(names.USER_ID) or _user_of(graph),
-        hidden=hidden.match(kind, vertex.id)
-        or (bool(hidden) and bool(vertex.is_output) and bool(_fed_by(vertex, hidden))),
+        hidden=bool(hidden)
+        and (
+            hidden.match(kind, vertex.id)
+            or (bool(vertex.is_output) and bool(_fed_by(vertex, hidden)))
+        ),
         iteration=iteration_of(graph, vertex),
         run_index=run_index_of(graph, vertex),
     )
@@ -181,7 +185,7 @@ def outputs_of(vertex: Any, *, cached: bool) -> Mapping[str, Any]:
     component = vertex.custom_component
     results = vars(component).get("_results") if component is not None and not cached else None
     results = results or vertex.built_object
-    if not isinstance(results, Mapping):
+    if type(results) is not dict and not isinstance(results, Mapping):
         return {"output": results}
     shown = {name: result for name, result in results.items() if name != _TOOLKIT_OUTPUT}
     return shown or results

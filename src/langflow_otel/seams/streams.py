@@ -22,6 +22,7 @@ _OF_CLIENTS = frozenset(
     {"Stream", "AsyncStream", "EventStream", "EventStreamAsync", "CustomStreamWrapper"}
 )
 
+_NO_STREAMS = frozenset({str, type(None)})
 _is_generator = instances_of(AsyncGenerator, Generator)
 _is_iterator = instances_of(AsyncIterator, Iterator)
 
@@ -31,7 +32,12 @@ def hold(span: ComponentSpan, component: Any, results: MutableMapping[str, Any])
     stand_ins: dict[int, Any] = {}
     for name, output in vars(component).get("_outputs_map", {}).items():
         kept = vars(output)
-        for place, key in _places(kept, "value") + _places(results, name):
+        places = _places(kept, "value")
+        given = results.get(name)
+        # What a message holds is in one place, whoever holds the message.
+        if given is not kept.get("value") or _is_stream(given):
+            places += _places(results, name)
+        for place, key in places:
             stream = place[key]
             if id(stream) not in stand_ins:
                 stand_ins[id(stream)] = stand_in(stream, _Reading(span.stream(name)))
@@ -41,21 +47,26 @@ def hold(span: ComponentSpan, component: Any, results: MutableMapping[str, Any])
 def _places(mapping: MutableMapping[str, Any], key: str) -> list[tuple[Any, str]]:
     """Return where in `mapping[key]`, a stream or a message, there is a stream."""
     value = mapping.get(key)
-    if _is_generator(value) or not _OF_CLIENTS.isdisjoint(class_names(type(value))):
+    if _is_stream(value):
         return [(mapping, key)] if _is_unread(value) else []
     try:
         fields = vars(value)
     except TypeError:
         return []
+    places = [(fields, name) for name in _TEXT_FIELDS if _is_unread(fields.get(name))]
     data = fields.get("data")
-    places = [(fields, name) for name in _TEXT_FIELDS]
-    places += [(data, "text")] if isinstance(data, dict) else []
-    return [(place, name) for place, name in places if _is_unread(place.get(name))]
+    if isinstance(data, dict) and _is_unread(data.get("text")):
+        places.append((data, "text"))
+    return places
+
+
+def _is_stream(value: Any) -> bool:
+    return _is_generator(value) or not _OF_CLIENTS.isdisjoint(class_names(type(value)))
 
 
 def _is_unread(value: Any) -> bool:
     """Tell whether `value` is a stream that no other component has given out already."""
-    if not _is_iterator(value) or isinstance(value, io.IOBase):
+    if type(value) in _NO_STREAMS or not _is_iterator(value) or isinstance(value, io.IOBase):
         return False
     held = isinstance(value, Stepped) and isinstance(value._self_watch, _Reading)
     return not held

@@ -158,7 +158,8 @@ class ActiveSpan:
 
     def end(self) -> None:
         """Detach, settle the status, end; a second call does nothing."""
-        self.detach()
+        if self._token is not None:
+            self.detach()
         if self._to_end.take():
             self._close()
 
@@ -183,7 +184,8 @@ class ActiveSpan:
             if self.recording:
                 self._settle()
                 safely(self._before_end)
-                safely(self._tell_error)
+                if self._failure is not None:
+                    safely(self._tell_error)
         finally:
             self.span.end(self._over_ns)
             if self._began is not None:

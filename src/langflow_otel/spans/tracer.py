@@ -59,13 +59,13 @@ class LangflowTracer:
         #: Off after `uninstrument`, for the tools that are still about.
         self.active = True
 
-    def samples_here(self) -> bool:
-        """Tell whether a span that starts here has a chance to be sampled.
+    def samples_here(self, here: Context | None = None) -> bool:
+        """Tell whether a span that starts `here` (default: in what is current) may be sampled.
 
         What is dropped with its flow costs nothing then; but where metrics are collected every run
         of a component counts.
         """
-        flow = run_context.current_flow() if self._decides_by_trace else None
+        flow = run_context.current_flow(here) if self._decides_by_trace else None
         return flow is None or flow.recording or flow.is_measured
 
     def flow(
@@ -98,15 +98,20 @@ class LangflowTracer:
         )
         return FlowSpan(span, self._capture_of(span), self._content_here(), flow)
 
-    def component(self, component: Component) -> ComponentSpan:
-        """Start the span of a component's run; one that is excluded gets none."""
-        content = NO_CONTENT if component.hidden else self._content_here()
+    def component(self, component: Component, here: Context | None = None) -> ComponentSpan:
+        """Start the span of a component's run; one that is excluded gets none.
+
+        What is current is `here`, where that is known.
+        """
+        here = otel_context.get_current() if here is None else here
+        content = NO_CONTENT if component.hidden else self._content_here(here)
         if self.excluded.match(component.type, component.id):
             return ExcludedComponent(self._capture_here(), content, component)
         span = self._tracer.start_span(
-            component.display_name, attributes=_flow_identity() | component.attributes()
+            component.display_name, here, attributes=_flow_identity(here) | component.attributes()
         )
-        return ComponentSpan(span, self._capture_of(span), content, component, self._tracer)
+        capture = self._capture_of(span, here)
+        return ComponentSpan(span, capture, content, component, self._tracer)
 
     def tool(
         self,
@@ -166,26 +171,26 @@ class LangflowTracer:
         )
         return EmbeddingSpan(span, self._capture_of(span), self._content_here())
 
-    def _content_here(self) -> Content:
-        return NO_CONTENT if run_context.is_hidden() else self._content
+    def _content_here(self, here: Context | None = None) -> Content:
+        return NO_CONTENT if run_context.is_hidden(here) else self._content
 
     def _capture_here(self) -> Capture:
         flow = run_context.current_flow()
         return flow.capture if flow is not None and flow.recording else self._capture
 
-    def _capture_of(self, span: Span) -> Capture:
+    def _capture_of(self, span: Span, here: Context | None = None) -> Capture:
         if not (self._watches and span.is_recording()):
             return self._capture
         trace_id = span.get_span_context().trace_id
-        flow = run_context.current_flow()
+        flow = run_context.current_flow(here)
         if flow is not None and flow.recording and flow.trace_id == trace_id:
             return flow.capture
         return self._capture.of(secrets_of(trace_id))
 
 
-def _flow_identity() -> dict[str, Any]:
-    """Return what the spans of the run that is current here carry; samplers read it, too."""
-    flow = run_context.current_flow()
+def _flow_identity(here: Context | None = None) -> dict[str, Any]:
+    """Return what the spans of the run that is current `here` carry; samplers read it, too."""
+    flow = run_context.current_flow(here)
     return flow.identity if flow is not None else {}
 
 
