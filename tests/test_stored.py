@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from types import SimpleNamespace
 
 import pytest
 
@@ -20,7 +19,7 @@ OF_VISITOR = f"{VISITOR}_{FLOW}"
 def loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Langflow has read the flow from its database."""
     monkeypatch.setattr(stored, "_names", {})
-    stored._loaded(SimpleNamespace(id=uuid.UUID(FLOW), name="Support"), None)
+    stored._keep_name({"id": uuid.UUID(FLOW), "name": "Support"})
 
 
 def _visited() -> str:
@@ -64,5 +63,5 @@ def test_so_many_names_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stored, "_names", {})
     monkeypatch.setattr(stored, "_MAX_NAMES", 2)
     for number in range(3):
-        stored._loaded(SimpleNamespace(id=number, name=f"flow {number}"), None)
+        stored._keep_name({"id": number, "name": f"flow {number}"})
     assert stored._names == {"1": "flow 1", "2": "flow 2"}

@@ -7,6 +7,7 @@ from langflow_otel.capture import RunSecrets, is_secret
 from langflow_otel.context import current_component
 from langflow_otel.guard import safely
 from langflow_otel.seams.fields import PASSWORD, has_flag
+from langflow_otel.seams.loads import keep, watch_loads
 from langflow_otel.seams.patches import Wrapper
 
 _DATABASE = "langflow.services.variable.service"
@@ -77,19 +78,11 @@ class SecretSeam:
 
     def watch_types(self, module: Any) -> Callable[[], None]:
         """Learn the types of variables as they are loaded; before 1.10 nothing else tells them."""
-        from sqlalchemy import event
+        return watch_loads(module.Variable, self._keep_type)
 
-        model = module.Variable
-        event.listen(model, "load", self._loaded)
-        return lambda: event.remove(model, "load", self._loaded)
-
-    def _loaded(self, variable: Any, _: Any) -> None:
-        safely(self._keep_type, vars(variable))
-
-    def _keep_type(self, fields: Mapping[str, Any]) -> None:
-        if len(self._types) >= _MAX_TYPES:
-            self._types.pop(next(iter(self._types)), None)
-        self._types[str(fields.get("user_id")), str(fields.get("name"))] = str(fields.get("type"))
+    def _keep_type(self, said: Mapping[str, Any]) -> None:
+        owner_and_name = str(said.get("user_id")), str(said.get("name"))
+        keep(self._types, owner_and_name, str(said.get("type")), _MAX_TYPES)
 
     def _remember(self, user_id: str, name: str, value: Any) -> None:
         span = current_component()

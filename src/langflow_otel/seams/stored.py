@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from langflow_otel.guard import safely
+from langflow_otel.seams.loads import keep, watch_loads
 
 _UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 # Who the visitor is, and the id of the flow.
@@ -37,22 +37,12 @@ def as_stored(flow_id: Any, name: Any, source_id: Any = None) -> tuple[Any, Any]
 
 def watch_names(module: Any) -> Callable[[], None]:
     """Learn the names of flows as they are loaded, which Langflow does before it runs one."""
-    from sqlalchemy import event
-
-    model = module.Flow
-    event.listen(model, "load", _loaded)
-    return lambda: event.remove(model, "load", _loaded)
-
-
-def _loaded(flow: Any, _: Any) -> None:
-    safely(_keep_name, vars(flow))
+    return watch_loads(module.Flow, _keep_name)
 
 
 def _keep_name(said: Mapping[str, Any]) -> None:
     if said.get("id") and said.get("name"):
-        if len(_names) >= _MAX_NAMES:
-            _names.pop(next(iter(_names)), None)
-        _names[str(said["id"])] = said["name"]
+        keep(_names, str(said["id"]), said["name"], _MAX_NAMES)
 
 
 def _source_of(flow_id: Any, name: Any) -> str | None:
