@@ -18,6 +18,7 @@ from opentelemetry.sdk.trace.export import SpanExportResult
 
 from benchmarks.sink import sink
 from benchmarks.spans import finished
+from langflow_otel.export import presets
 from langflow_otel.export.langfuse import LangfuseSpanExporter
 from langflow_otel.export.otlp import LangflowOtlpSpanExporter
 from langflow_otel.export.phoenix import PhoenixSpanExporter
@@ -27,6 +28,16 @@ from langflow_otel.settings import Settings
 RUNS = 100
 REPEATS, QUICK_REPEATS = 5, 2
 BATCH = 64
+# Without which an exporter sends nothing.
+_KEYS = (
+    "ARIZE_API_KEY",
+    "ARIZE_SPACE_ID",
+    "LANGWATCH_API_KEY",
+    "OPIK_API_KEY",
+    "TRACELOOP_API_KEY",
+    "OPENLAYER_API_KEY",
+    "OPENLAYER_INFERENCE_PIPELINE_ID",
+)
 
 Send = Callable[[Sequence[ReadableSpan]], None]
 
@@ -71,6 +82,9 @@ def _ways(address: str, open_ones: contextlib.ExitStack) -> dict[str, Send]:
         "phoenix": PhoenixSpanExporter(endpoint=address, settings=settings),
         "langfuse": LangfuseSpanExporter(**keys, settings=settings),
     }
+    for exporter in presets.PresetSpanExporter.__subclasses__():
+        environ = {**dict.fromkeys(_KEYS, "k"), exporter.preset.endpoints[0]: address}
+        exporters[exporter.preset.name] = exporter(settings=settings, environ=environ)
     ways: dict[str, Send] = {name: _exporting(each) for name, each in exporters.items()}
     if importlib.util.find_spec("langfuse"):
         ways["langfuse's SDK, its processor"] = _langfuse_sdk(address, open_ones)
@@ -79,7 +93,7 @@ def _ways(address: str, open_ones: contextlib.ExitStack) -> dict[str, Send]:
 
         ours = LangSmithSpanExporter(endpoint=address, api_key="k", settings=settings)
         ways["langsmith"] = _exporting(ours)
-        ways["langsmith's client, in the background"] = _langsmith_client(address, open_ones)
+        ways["langsmith's client, in the background"] = _langsmith_client(address)
     return ways
 
 
@@ -106,14 +120,13 @@ def _langfuse_sdk(address: str, open_ones: contextlib.ExitStack) -> Send:
     return send
 
 
-def _langsmith_client(address: str, open_ones: contextlib.ExitStack) -> Send:
+def _langsmith_client(address: str) -> Send:
     """Send runs as LangChain's tracer does: created when they start, updated when they end."""
     from langsmith import Client
 
-    client = Client(api_url=address, api_key="k", info={}, tracing_sampling_rate=1.0)
-    open_ones.callback(client.cleanup)
-
     def send(spans: Sequence[ReadableSpan]) -> None:
+        # A new one each time: the thread of one that has had nothing to do ends.
+        client = Client(api_url=address, api_key="k", info={}, tracing_sampling_rate=1.0)
         for span in spans:
             said = dict(span.attributes or {})
             run_id, began = uuid.uuid4(), datetime.now(timezone.utc)
@@ -133,6 +146,7 @@ def _langsmith_client(address: str, open_ones: contextlib.ExitStack) -> Send:
             )
             client.update_run(run_id, outputs=outputs, end_time=began, **place)
         client.flush()
+        client.cleanup()
 
     return send
 
