@@ -30,9 +30,7 @@ _MAX_KEY = 200
 # What is written of a node besides its text, about.
 _NODE_COST, _QUOTES, _FLOAT_COST = 4, 2, 16
 _MAX_INT_BITS = 64
-_CONSTANTS = frozenset({bool, type(None)})
 _SEQUENCES = (list, tuple, set, frozenset, deque)
-_PAIRS = frozenset({list, tuple})
 _PAIR = 2
 
 
@@ -53,7 +51,6 @@ class Snapshot:
         self._masker = masker
         self._vectors = vectors
         self._unchecked = not checked
-        self._as_they_are = _CONSTANTS if checked else _CONSTANTS | {int}
         self._path: list[int] = []
         self._names: set[str] = set()
         self._texts: list[str] = []
@@ -81,7 +78,7 @@ class Snapshot:
                 self._texts.append(value)
                 return value
             return self._string(value)
-        if cls in self._as_they_are:
+        if value is None or cls is bool or (cls is int and self._unchecked):
             return value
         if cls is int or cls is float:
             return self._number(value)
@@ -117,7 +114,7 @@ class Snapshot:
 
     def _mapping(self, value: dict[Any, Any]) -> Any:
         taken: dict[str, Any] = {}
-        harmless, texts, as_they_are = self._masker.names.harmless, self._texts, self._as_they_are
+        harmless, texts = self._masker.names.harmless, self._texts
         unchecked, left = self._unchecked, self._left
         try:
             for key, item in dict.items(value):
@@ -134,7 +131,7 @@ class Snapshot:
                     left -= length + _QUOTES
                     texts.append(item)
                     taken[name] = item
-                elif cls in as_they_are:
+                elif item is None or cls is bool or (cls is int and unchecked):
                     left -= _NODE_COST
                     taken[name] = item
                 else:
@@ -149,7 +146,8 @@ class Snapshot:
                         left = self._left
         except RuntimeError:
             taken["…"] = self._cut("changed while it was read")
-        self._left = left
+        finally:
+            self._left = left
         self._names.update(taken)
         return taken if VALUE_FIELDS.isdisjoint(taken) else self._masker.row(taken, value)
 
@@ -179,23 +177,24 @@ class Snapshot:
             vector = vector_of(value)
             if vector is not None:
                 return vector.note
-        pair = count == _PAIR and type(value) in _PAIRS and type(value[0]) is str
+        cls = type(value)
+        pair = count == _PAIR and (cls is list or cls is tuple) and type(value[0]) is str
         if pair and self._is_told(value):
             return [self.take(value[0]), MASK]
         taken: list[Any] = []
-        as_they_are = self._as_they_are
+        unchecked = self._unchecked
         try:
             for item in islice(base.__iter__(value), self._left // _NODE_COST + 1):
                 if self._left <= 0:
                     break
                 cls = type(item)
-                if cls in as_they_are:
+                if item is None or cls is bool or (cls is int and unchecked):
                     self._left -= _NODE_COST
                     taken.append(item)
-                elif cls in _PAIRS and len(item) == _PAIR and type(item[0]) is str:
-                    taken.append(self._pair(item))
-                else:
-                    taken.append(self.take(item))
+                    continue
+                pair = (cls is list or cls is tuple) and len(item) == _PAIR
+                pair = pair and type(item[0]) is str
+                taken.append(self._pair(item) if pair else self.take(item))
         except RuntimeError:
             taken.append(self._cut("… changed while it was read"))
             return taken
