@@ -26,7 +26,7 @@ from langflow_otel.capture import (
     types,
 )
 from langflow_otel.capture import secrets as run_secrets
-from langflow_otel.seams import component, flow, langchain, langflow, secrets, tool
+from langflow_otel.seams import component, fields, flow, langchain, langflow, secrets, tool
 from langflow_otel.spans import active, tracer
 from langflow_otel.spans import component as component_spans
 from langflow_otel.spans import flow as flow_spans
@@ -37,7 +37,8 @@ from tests.support import flows
 INSIDE = [
     capture, blobs, captured, content, documents, forms, layouts, masker, names, pairs,
     run_secrets, shapes, snapshot, tables, types, context, enrich, spans, active, tracer,
-    component_spans, flow_spans, tool_spans, component, flow, langflow, langchain, secrets, tool,
+    component_spans, flow_spans, tool_spans, component, fields, flow, langflow, langchain, secrets,
+    tool,
 ]  # fmt: skip
 # What stands around Langflow's own call, and so has to run for Langflow to run.
 AROUND = {
