@@ -91,7 +91,7 @@ class Snapshot:
         try:
             if cls is dict:
                 return self._mapping(value)
-            return self._list(value) if cls is list else _way_of(cls)(self, value)
+            return self._sequence(value, list) if cls is list else _way_of(cls)(self, value)
         except Exception as error:  # noqa: BLE001 - a value may raise whatever it likes
             return f"<{cls.__name__}: unreadable, {type(error).__name__}>"
         finally:
@@ -160,16 +160,6 @@ class Snapshot:
             key = taken if isinstance(taken, str) else repr(taken)
         key = clean(str.__str__(key))
         return key if len(key) <= _MAX_KEY else self._masker.cut(key, _MAX_KEY)
-
-    def _list(self, value: list[Any]) -> Any:
-        cost = len(value) * _NODE_COST
-        if cost < self._left:
-            # Looked at as it is copied: another thread may be changing it.
-            copied = value[:]
-            if self._as_they_are.issuperset(map(type, copied)):
-                self._left -= cost
-                return copied
-        return self._sequence(value, list)
 
     def _sequence(self, value: Any, base: Any) -> Any:
         count = base.__len__(value)
