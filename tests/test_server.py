@@ -7,6 +7,8 @@ import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -335,23 +337,51 @@ CHAIN {flow["name"]}
     assert source.attributes["output.value"] == "You streamed: a b"
 
 
+CANCELLED_WITH_THEIR_CLIENT = [door for door in doors.STREAMS if door != "a2a"]
+if before("1.12"):
+    CANCELLED_WITH_THEIR_CLIENT = ["run", "responses"]
+
+
+@pytest.mark.parametrize("door", CANCELLED_WITH_THEIR_CLIENT)
 def test_a_client_that_goes_away_in_mid_stream_cancels_the_run(
-    langflow: LangflowServer, otlp: OtlpReceiver
+    langflow: LangflowServer, otlp: OtlpReceiver, door: str
 ) -> None:
-    flow = flows.streamed("LangChain async", named="Left in mid-stream", pause=8.0)
-    langflow.leave_stream(langflow.upload(flow), "a b c d e f g h", until="streamed:")
+    flow = flows.streamed("LangChain async", named=f"Left in mid-stream by {door}", pause=8.0)
+    flow_id = langflow.upload({**flow, **doors.OPEN})
+    doors.leave_stream(langflow, door, flow_id, "a b c d e f g h", until="streamed:")
     spans = only(_trace_of(otlp, flow["name"]), _is_ai)
     check(spans, traces=1)
     assert (
         render(spans)
-        == """\
-CHAIN Left in mid-stream ~cancelled
+        == f"""\
+CHAIN {flow["name"]} ~cancelled
   CHAIN Chat Input
   CHAIN Stream Source ~cancelled
     LLM ScriptedChatModel ~cancelled
   CHAIN Chat Output ~cancelled"""
     )
     assert [span.name for span in spans if span.status == "ERROR"] == []
+
+
+@pytest.mark.skipif(not doors.has_a2a(), reason="this Langflow speaks no A2A")
+def test_an_agent_over_a2a_comes_to_its_end_also_when_its_client_goes_away_in_mid_stream(
+    langflow: LangflowServer, otlp: OtlpReceiver
+) -> None:
+    """The task is there to be asked for later: Langflow goes on with it."""
+    flow = {**flows.slow(3, name="Left over A2A"), **doors.OPEN}
+    doors.leave_stream(langflow, "a2a", langflow.upload(flow), "hello", until="working")
+    spans = only(_trace_of(otlp, flow["name"]), _is_ai)
+    check(spans, traces=1)
+    assert (
+        render(spans)
+        == """\
+CHAIN Left over A2A
+  CHAIN Chat Input
+  CHAIN Wait
+  CHAIN Chat Output"""
+    )
+    (flow_span,) = [span for span in spans if not span.parent_id]
+    assert flow_span.attributes["langflow.flow.status"] == "ok"
 
 
 def _runs(otlp: OtlpReceiver, flow: str, count: int) -> list[Span]:
@@ -507,6 +537,10 @@ def test_nothing_is_left_open_of_all_that(langflow: LangflowServer) -> None:
     # The last, because each leaves Langflow's SQLite locked for a while: runs are turned away then.
     for _ in range(3):
         again(lambda: langflow.leave_build(slow, "hello", "direct", until="end_vertex"))
+    streamed = flows.streamed("LangChain async", named="Counted stream", pause=8.0)
+    stream = langflow.upload({**streamed, **doors.OPEN})
+    for door in CANCELLED_WITH_THEIR_CLIENT:
+        again(partial(doors.leave_stream, langflow, door, stream, "a b c d", until="streamed:"))
     left, deadline = None, time.monotonic() + 60
     while left != [] and time.monotonic() < deadline:
         time.sleep(1)
@@ -571,17 +605,67 @@ def test_lfx_run(phoenix: Phoenix, flow_file: Path, launcher: str) -> None:
     assert "langflow-otel" not in done.stderr
 
 
-@pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_lfx_serve(phoenix: Phoenix, flow_file: Path, launcher: str) -> None:
-    prefix, env = LAUNCHERS[launcher]
-    project = f"lfx serve by {launcher}"
+@dataclass(frozen=True)
+class Serving:
+    """An `lfx serve`, and what has come of it to Phoenix."""
+
+    server: LfxServe
+    phoenix: Phoenix
+    project: str
+
+    def trace_of(self, flow: str) -> list[Span]:
+        """The trace of the one run of a flow."""
+
+        def root(spans: list[Span]) -> Span | None:
+            return next((span for span in spans if span.name == flow), None)
+
+        found = root(self.phoenix.wait_for_spans(self.project, root))
+        assert found is not None
+        time.sleep(0.5)  # The one that ended last need not be the last that comes.
+        spans = self.phoenix.wait_for_spans(self.project, root)
+        return only((s for s in spans if s.trace_id == found.trace_id), _is_ai)
+
+
+@pytest.fixture(scope="module", params=LAUNCHERS)
+def serving(request: pytest.FixtureRequest, phoenix: Phoenix, flow_file: Path) -> Iterator[Serving]:
+    prefix, env = LAUNCHERS[request.param]
+    project = f"lfx serve by {request.param}"
     own = {"PHOENIX_COLLECTOR_ENDPOINT": phoenix.endpoint, "PHOENIX_PROJECT_NAME": project}
     with LfxServe(flow_file, env={**env, **own}, prefix=prefix) as server:
-        assert server.run("hello") == "Answer"
-        spans = phoenix.wait_for_spans(project, lambda spans: "Chat from" in _ours(spans))
-    assert _ours(spans) == OURS
-    check(only(spans, _is_ai), traces=1)
+        yield Serving(server, phoenix, project)
     assert "Failed to export" not in server.log
+
+
+def test_lfx_serve(serving: Serving) -> None:
+    assert serving.server.run("hello") == "Answer"
+    spans = serving.trace_of("Chat from a file")
+    check(spans, traces=1)
+    assert _ours(spans) == OURS
+
+
+@pytest.mark.skipif(before("1.12"), reason="lfx serve takes no other flow before 1.12")
+@pytest.mark.parametrize("way", ["stream", "workflow"])
+def test_a_client_that_goes_away_from_a_stream_of_lfx_serve_cancels_the_run(
+    serving: Serving, way: str
+) -> None:
+    flow = {**flows.streamed_by_model(delay=8.0), "name": f"Left {way} of lfx serve"}
+    flow_id = serving.server.upload(flow)
+    if way == "stream":
+        # It tells nothing before its end: Langflow hands its events to nobody there.
+        serving.server.leave_stream(flow_id, "a b", after=2)
+    else:
+        serving.server.leave_workflow(flow_id, "a b c d e f g h", until="streamed:")
+    spans = serving.trace_of(flow["name"])
+    check(spans, traces=1)
+    assert (
+        render(spans)
+        == f"""\
+CHAIN {flow["name"]} ~cancelled
+  CHAIN Chat Input
+  CHAIN Scripted Model ~cancelled
+    LLM Scripted Model ~cancelled"""
+    )
+    assert [span.name for span in spans if span.status == "ERROR"] == []
 
 
 def test_bare_opentelemetry_instrument_langflow_run(phoenix: Phoenix) -> None:

@@ -6,6 +6,7 @@ What the spans say of models is compared with what the server of the models was 
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -15,13 +16,14 @@ from typing import Any
 import pytest
 
 from tests.conftest import Traced
-from tests.support import flows, gallery
+from tests.support import doors, flows, gallery
 from tests.support.invariants import check
-from tests.support.langfuse import LangfuseReceiver
+from tests.support.langfuse import LangfuseReceiver, Observation
 from tests.support.langsmith import LangSmithReceiver
 from tests.support.lfx_cli import lfx_run
+from tests.support.lockstep import Lockstep
 from tests.support.openai_answers import Answer
-from tests.support.openai_wire import Call
+from tests.support.openai_wire import Call, pieces
 from tests.support.phoenix import Phoenix
 from tests.support.receiver import OtlpReceiver
 from tests.support.select import named, only
@@ -246,6 +248,72 @@ def _check_told(told: list[tuple[Any, Any, Any, str]], calls: list[Call]) -> Non
         ]
         assert fits, f"{call.model} {call.usage} {said} is none of {told}"
         told.remove(fits[0])
+
+
+@pytest.mark.server
+@pytest.mark.phoenix
+def test_how_a_model_was_set_is_told_everywhere_as_it_was_asked(
+    langflow: tuple[LangflowServer, dict[str, Any]],
+    destinations: Destinations,
+    around: Surroundings,
+) -> None:
+    server, _ = langflow
+    name, wanted = "Set up", {"temperature": 0.3, "max_completion_tokens": 100}
+    flow = starter("Basic Prompting", temperature=0.3, max_tokens=100)
+    flow_id = server.upload({**flow, "id": str(uuid.uuid4()), "name": name})
+    around.openai.clear()
+    server.run(flow_id, QUESTION)
+
+    (call,) = around.openai.calls
+    assert {key: call.body[key] for key in wanted} == wanted
+    spans = only(_trace_of(destinations.otlp, name), lambda span: bool(span.kind))
+    check(spans, traces=1, calls=[call])
+    shown = destinations.phoenix.wait_for_spans(PROJECT, lambda s: len(_of(s, spans)) == len(spans))
+    check(_of(shown, spans), traces=1, calls=[call])
+    _check_langfuse(destinations.langfuse, spans, [call])
+    _check_langsmith(destinations.langsmith, spans, [call])
+    (observation,) = [o for o in destinations.langfuse.observations if _asks(o, spans)]
+    (root,) = [root for root in destinations.langsmith.trees if root.name == name]
+    (run,) = [run for run in root.walk() if run.run_type == "llm"]
+    for told in (observation.model_parameters, run.metadata["ls_invocation_params"]):
+        assert {key: told[key] for key in wanted} == wanted
+
+
+def _asks(observation: Observation, spans: list[Span]) -> bool:
+    return observation.type == "generation" and observation.trace_id == spans[0].trace_id
+
+
+SAID = "Each word on its own, and none before its turn."
+
+
+@pytest.mark.server
+@pytest.mark.phoenix
+@pytest.mark.parametrize("door", ["run", "build", "responses", "workflows v2"])
+def test_each_piece_of_an_answer_reaches_the_user_before_the_model_says_the_next(
+    langflow: tuple[LangflowServer, dict[str, Any]],
+    destinations: Destinations,
+    around: Surroundings,
+    door: str,
+) -> None:
+    server, _ = langflow
+    name, turns = f"In lockstep by {door}", Lockstep()
+    flow = {**starter("Basic Prompting", stream=True), "id": str(uuid.uuid4()), "name": name}
+    flow_id = server.upload(flow)
+    around.openai.clear()
+    around.openai.script(Answer(SAID, pace=turns.send))
+
+    came = []
+    for piece in doors.pieces(server, door, flow_id, QUESTION):
+        came.append(piece)
+        turns.received()
+
+    assert came == pieces(SAID)
+    spans = only(_trace_of(destinations.otlp, name), lambda span: bool(span.kind))
+    check(spans, traces=1, calls=around.openai.calls)
+    (model,) = [span for span in spans if span.kind == "LLM"]
+    (first,) = model.events
+    assert first.name == "langflow.first_token"
+    assert around.openai.calls[0].started_ns < first.time_ns < around.openai.calls[0].ended_ns
 
 
 # -- in process, and on the command line

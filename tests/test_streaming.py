@@ -16,7 +16,6 @@ from types import GeneratorType, SimpleNamespace
 from typing import Any
 
 import pytest
-from lfx.events.event_manager import EventManager, create_default_event_manager
 from lfx.schema.message import Message
 
 from langflow_otel.demo.chat_model import ScriptedChatModel
@@ -25,33 +24,12 @@ from tests.conftest import Traced
 from tests.support import flows
 from tests.support.collecting import collected_under_lock
 from tests.support.invariants import check
+from tests.support.reader import Reader
 from tests.support.select import main_parts, named
 from tests.support.tree import render
 from tests.support.versions import before
 
 ALL = ["LangChain async", "LangChain sync", "plain async", "plain sync"]
-
-
-class Reader:
-    """Who a flow streams to: an event manager, and the pieces that came to it."""
-
-    def __init__(self) -> None:
-        self._queue: asyncio.Queue[Any] = asyncio.Queue()
-        self.manager: EventManager = create_default_event_manager(self._queue)
-        self.pieces: list[str] = []
-
-    def read(self) -> list[str]:
-        """All pieces so far."""
-        while not self._queue.empty():
-            event = json.loads(self._queue.get_nowait()[1])
-            if event["event"] == "token":
-                self.pieces.append(event["data"]["chunk"])
-        return self.pieces
-
-    async def wait(self) -> None:
-        """Return when a piece has come."""
-        while not self.read():  # noqa: ASYNC110 - the queue is Langflow's to fill
-            await asyncio.sleep(0.01)
 
 
 async def _cancel_after_first_piece(flow: Any) -> Reader:
@@ -91,6 +69,20 @@ CHAIN Streamed
     assert source.attributes["langflow.component.status"] == "ok"
     assert source.end_ns > shown.start_ns, "it is open until its stream is read"
     assert named(spans, "Streamed").attributes["output.value"] == answer
+
+
+@pytest.mark.parametrize("how", ALL)
+async def test_what_reaches_who_reads_is_what_reaches_them_without_tracing(
+    request: pytest.FixtureRequest, how: str
+) -> None:
+    untraced, reader = Reader(), Reader()
+    await flows.run_flow(flows.streamed(how), "a b", event_manager=untraced.manager)
+    traced: Traced = request.getfixturevalue("traced")
+    await flows.run_flow(flows.streamed(how), "a b", event_manager=reader.manager)
+
+    assert reader.read() == untraced.read()
+    assert reader.events == untraced.events
+    assert named(traced.spans(), "Stream Source").attributes["output.value"]
 
 
 async def test_the_first_token_of_a_stream_that_chat_output_reads_is_told(traced: Traced) -> None:

@@ -1,13 +1,15 @@
-"""The doors of a Langflow server besides its API: flows that are shared, and agents over A2A."""
+"""The doors of a Langflow server besides its API, and those by which an answer is streamed."""
 
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from tests.support.http import CallFailed, call
+from tests.support.http import CallFailed, call, events_as_they_come, leave
 from tests.support.server import LangflowServer, build_answer, good_events
 from tests.support.versions import before
 
@@ -49,10 +51,7 @@ def run_public(server: LangflowServer, flow_id: str, text: str) -> str:
 
 def ask_agent(server: LangflowServer, flow_id: str, text: str, *, stream: bool = False) -> str:
     """POST /api/v1/a2a, in JSON-RPC: what the flow answers as an agent."""
-    part = {"kind": "text", "text": text}
-    message = {"kind": "message", "role": "user", "messageId": str(uuid4()), "parts": [part]}
-    method = "message/stream" if stream else "message/send"
-    asked = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"message": message}}
+    asked = _asked(text, "message/stream" if stream else "message/send")
     headers = {**server.headers, "x-api-key": server.api_key}
     answer = call("POST", f"{server.endpoint}/api/v1/a2a/{flow_id}/jsonrpc", asked, headers)
     told = list(answer.events()) if stream else [answer.json()]
@@ -60,6 +59,81 @@ def ask_agent(server: LangflowServer, flow_id: str, text: str, *, stream: bool =
     if not texts:
         raise CallFailed(repr(told)[:2000])
     return texts[-1]
+
+
+def _asked(text: str, method: str) -> dict[str, Any]:
+    part = {"kind": "text", "text": text}
+    message = {"kind": "message", "role": "user", "messageId": str(uuid4()), "parts": [part]}
+    return {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"message": message}}
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A door by which an answer is streamed."""
+
+    path: str
+    """With `{flow}` for the flow's id."""
+    body: Callable[[str, str], dict[str, Any]]
+    """Of the flow's id and the text."""
+    piece: Callable[[dict[str, Any]], str]
+    """What an event adds to the answer."""
+
+
+def _token(event: dict[str, Any]) -> str:
+    return str(event["data"]["chunk"]) if event.get("event") == "token" else ""
+
+
+def _workflow(flow_id: str, text: str) -> dict[str, Any]:
+    return {"flow_id": flow_id, "input_value": text, "mode": "stream"}
+
+
+STREAMS = {
+    "run": Stream(
+        "/api/v1/run/{flow}?stream=true",
+        lambda _, text: {"input_value": text, "input_type": "chat", "output_type": "chat"},
+        _token,
+    ),
+    "build": Stream(
+        "/api/v1/build/{flow}/flow?event_delivery=direct",
+        lambda _, text: {"inputs": {"input_value": text}},
+        _token,
+    ),
+    "responses": Stream(
+        "/api/v1/responses",
+        lambda flow_id, text: {"model": flow_id, "input": text, "stream": True},
+        lambda event: str((event.get("delta") or {}).get("content") or ""),
+    ),
+    "workflows v2": Stream("/api/v2/workflows", _workflow, _token),
+    "public workflows v2": Stream("/api/v2/workflows/public", _workflow, _token),
+    # What its flow streams it hands on in one piece, with the events of a task around it.
+    "a2a": Stream(
+        "/api/v1/a2a/{flow}/jsonrpc",
+        lambda _, text: _asked(text, "message/stream"),
+        lambda event: "".join(_texts(event)),
+    ),
+}
+
+
+def pieces(server: LangflowServer, door: str, flow_id: str, text: str) -> Iterator[str]:
+    """The pieces of an answer that is streamed, each when it comes."""
+    for event in events_as_they_come(*_request(server, door, flow_id, text)):
+        if piece := STREAMS[door].piece(event):
+            yield piece
+
+
+def leave_stream(server: LangflowServer, door: str, flow_id: str, text: str, until: str) -> None:
+    """Have an answer streamed, and be gone as soon as `until` has come."""
+    leave(*_request(server, door, flow_id, text), until=until)
+
+
+def _request(
+    server: LangflowServer, door: str, flow_id: str, text: str
+) -> tuple[str, str, dict[str, Any], dict[str, str]]:
+    stream = STREAMS[door]
+    url = server.endpoint + stream.path.format(flow=flow_id)
+    visitor = {"cookie": f"client_id={uuid4()}"}
+    headers = {**server.headers, "x-api-key": server.api_key, **visitor}
+    return "POST", url, stream.body(flow_id, text), headers
 
 
 def _texts(told: Any) -> list[str]:

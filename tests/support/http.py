@@ -7,6 +7,7 @@ import http.client
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -123,22 +124,51 @@ def leave(
 
     With `after` it is closed after so many seconds, before there is any answer.
     """
+    with _sent(method, url, body, headers) as connection:
+        if after is not None:
+            time.sleep(after)
+            return
+        received = b""
+        for piece in _answered(connection):
+            received += piece
+            if until.encode() in received:
+                return
+    raise AssertionError(f"the answer ended before {until!r} came: {received!r:.500}")
+
+
+def events_as_they_come(
+    method: str, url: str, body: Any, headers: Mapping[str, str], timeout: float = 60.0
+) -> Iterator[dict[str, Any]]:
+    """The events of a stream, each when it comes; where no more are read the client has gone."""
+    rest = b""
+    with _sent(method, url, body, headers, timeout) as connection:
+        for piece in _answered(connection):
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in lines:
+                event = line.removeprefix(b"data:").strip()
+                if event.startswith(b"{"):
+                    yield json.loads(event)
+
+
+@contextmanager
+def _sent(
+    method: str, url: str, body: Any, headers: Mapping[str, str], timeout: float = 60.0
+) -> Iterator[http.client.HTTPConnection]:
     parts = urlsplit(url)
     assert parts.hostname and parts.port
-    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=60)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
     try:
         path = parts._replace(scheme="", netloc="").geturl()
         sent = {"accept": "application/json", "content-type": "application/json", **headers}
         connection.request(method, path, json.dumps(body).encode(), sent)
-        if after is not None:
-            time.sleep(after)
-            return
-        answer, received = connection.getresponse(), b""
-        if answer.status != 200:
-            raise CallFailed(f"HTTP {answer.status}: {answer.read(2000)!r}")
-        while until.encode() not in received:
-            piece = answer.read1(65536)
-            assert piece, f"the answer ended before {until!r} came: {received!r:.500}"
-            received += piece
+        yield connection
     finally:
         connection.close()
+
+
+def _answered(connection: http.client.HTTPConnection) -> Iterator[bytes]:
+    answer = connection.getresponse()
+    if answer.status != 200:
+        raise CallFailed(f"HTTP {answer.status}: {answer.read(2000)!r}")
+    while piece := answer.read1(65536):
+        yield piece

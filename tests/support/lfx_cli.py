@@ -7,10 +7,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from tests.support.background import Server
-from tests.support.http import CallFailed, Response, call
+from tests.support.http import CallFailed, Response, call, leave
 from tests.support.process import OFFLINE, Process, clean_environment, first_on_path, run
 from tests.support.server import good_events
 
@@ -50,6 +51,22 @@ class LfxServe(Server):
                 return str(event["data"]["result"]["result"])
         raise CallFailed("the stream had no end")
 
+    def upload(self, flow: Mapping[str, Any]) -> str:
+        """POST /flows/upload, of later versions: serve another flow; its id."""
+        told = {"name": flow["name"], "data": flow["data"]}
+        answer = call("POST", f"{self.endpoint}/flows/upload/", told, self._login())
+        return str(answer.json()["id"])
+
+    def leave_stream(self, flow_id: str, text: str, after: float) -> None:
+        """POST /flows/{id}/stream, and be gone after so many seconds."""
+        url = f"{self.endpoint}/flows/{flow_id}/stream"
+        leave("POST", url, {"input_value": text}, self._login(), after=after)
+
+    def leave_workflow(self, flow_id: str, text: str, until: str) -> None:
+        """POST /api/v2/workflows, streamed, and be gone as soon as `until` has come."""
+        body = {"flow_id": flow_id, "input_value": text, "mode": "stream"}
+        leave("POST", f"{self.endpoint}/api/v2/workflows", body, self._login(), until=until)
+
     def _launch(self, folder: Path) -> Process:
         settings = {"LANGFLOW_API_KEY": self._key, "LANGFLOW_CONFIG_DIR": str(folder)}
         options = ["--host", "127.0.0.1", "--port", str(self._port)]
@@ -60,11 +77,14 @@ class LfxServe(Server):
         )
 
     def _post(self, action: str, text: str, session_id: str | None) -> Response:
-        headers = {"x-api-key": self._key, **self.headers}
+        headers = self._login()
         flow_id = call("GET", f"{self.endpoint}/flows", None, headers).json()[0]["id"]
         # lfx 0.2 knows no session here, and passes over the field.
         body = {"input_value": text, **({"session_id": session_id} if session_id else {})}
         return call("POST", f"{self.endpoint}/flows/{flow_id}/{action}", body, headers)
+
+    def _login(self) -> dict[str, str]:
+        return {"x-api-key": self._key, **self.headers}
 
 
 @dataclass(frozen=True)

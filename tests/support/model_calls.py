@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,12 @@ _SUMS = (
     ("cached_tokens", _CACHED),
     ("reasoning_tokens", _REASONING),
 )
+_PARAMETERS = "llm.invocation_parameters"
+# What a model is asked to be like, by OpenAI's names.
+_SETTINGS = (
+    "temperature", "top_p", "seed", "stop", "max_tokens", "max_completion_tokens",
+    "max_output_tokens", "presence_penalty", "frequency_penalty", "reasoning_effort", "stream",
+)  # fmt: skip
 _MODEL = {"LLM": "llm.model_name", "EMBEDDING": "embedding.model_name"}
 
 
@@ -110,6 +117,9 @@ def _said(call: Call, span: Span) -> Iterator[str]:
             yield f"{key} {found} != {wanted if call.usage_told else 'none'}"
     if "output.value" not in attributes:
         return
+    for name, asked, said in _settings(call, attributes):
+        if asked != said:
+            yield f"{name} {said!r} != {asked!r}"
     texts = _listed(attributes, "llm.input_messages", "message.content")
     known = [text for text in call.texts if text]
     if texts != known:
@@ -121,6 +131,14 @@ def _said(call: Call, span: Span) -> Iterator[str]:
     names = _listed(attributes, calls, "tool_call.function.name")
     if names != [made.name for made in call.answer.tool_calls]:
         yield f"tool calls {names}"
+
+
+def _settings(call: Call, attributes: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Each setting as it was asked for and as it is told; None where it is not."""
+    told = attributes.get(_PARAMETERS) or "{}"
+    parameters = json.loads(told) if isinstance(told, str) else told
+    for name in _SETTINGS:
+        yield name, call.body.get(name), parameters.get(name)
 
 
 def _common(call: Call, span: Span) -> Iterator[str]:

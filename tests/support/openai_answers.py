@@ -96,6 +96,8 @@ class Answer:
     """Seconds before the first byte."""
     pause: float = 0.0
     """Seconds after each event of a stream; `math.inf` hangs until `faults.release()`."""
+    pace: Callable[[], None] = lambda: None
+    """Called before each piece of a streamed text, which is sent when this returns."""
     cut_after: int | None = None
     """After so many events of a stream the connection is reset."""
     status: int = 200

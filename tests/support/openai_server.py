@@ -16,7 +16,7 @@ import itertools
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any
 
 from tests.support.faults import Cut, Reply
@@ -139,7 +139,7 @@ class OpenAIServer(Receiver):
         if call.answer.status != 200:
             return self._failed(call)
         if ask.stream:
-            return self._streamed(call, list(chat_events(call, ask, number)))
+            return self._streamed(call, chat_events(call, ask, number))
         return self._whole(call, chat_completion(call, number))
 
     def _responses(self, request: Incoming, body: Json, started: int) -> Reply:
@@ -151,7 +151,7 @@ class OpenAIServer(Receiver):
             return self._failed(call)
         whole = response(call, number)
         if ask.stream:
-            return self._streamed(call, list(response_events(whole)))
+            return self._streamed(call, response_events(whole, call.answer))
         return self._whole(call, whole)
 
     def _embeddings(self, request: Incoming, body: Json, started: int) -> Reply:
@@ -192,7 +192,7 @@ class OpenAIServer(Receiver):
         call.ended_ns = time.time_ns()
         return _json(body, status)
 
-    def _streamed(self, call: Call, events: list[bytes]) -> Reply:
+    def _streamed(self, call: Call, events: Iterable[bytes]) -> Reply:
         def stream() -> Generator[bytes | float, None, None]:
             yield call.answer.delay
             for event in events:

@@ -178,7 +178,7 @@ def chat_events(call: Call, ask: Ask, number: int) -> Generator[bytes, None, Non
 
     answer = call.answer
     yield event({"role": "assistant", "content": None if answer.tool_calls else ""})
-    for piece in _pieces(answer.text):
+    for piece in _paced(answer):
         yield event({"content": piece})
     for at, made in _numbered(answer, number):
         begun = _function(made)
@@ -240,7 +240,7 @@ def response(call: Call, number: int) -> Json:
     }
 
 
-def response_events(response: Json) -> Generator[bytes, None, None]:
+def response_events(response: Json, answer: Answer) -> Generator[bytes, None, None]:
     numbers = itertools.count()
 
     def event(kind: str, **fields: Any) -> bytes:
@@ -265,7 +265,7 @@ def response_events(response: Json) -> Generator[bytes, None, None]:
             where["content_index"] = 0
             text = item["content"][0]
             yield event("response.content_part.added", part={**text, "text": ""}, **where)
-            for piece in _pieces(text["text"]):
+            for piece in _paced(answer):
                 yield event("response.output_text.delta", delta=piece, logprobs=[], **where)
             yield event("response.output_text.done", text=text["text"], logprobs=[], **where)
             yield event("response.content_part.done", part=text, **where)
@@ -318,9 +318,16 @@ def _base64(vector: list[float]) -> str:
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()
 
 
-def _pieces(text: str) -> list[str]:
+def pieces(text: str) -> list[str]:
+    """What a text is streamed in: its words."""
     words = text.split(" ")
     return [f"{word} " for word in words[:-1]] + words[-1:] if text else []
+
+
+def _paced(answer: Answer) -> Generator[str, None, None]:
+    for piece in pieces(answer.text):
+        answer.pace()
+        yield piece
 
 
 def _sse(body: Json, event: str = "") -> bytes:

@@ -133,11 +133,6 @@ class LangflowServer(Server):
                 return _run_answer(event["data"]["result"])
         raise CallFailed("the stream had no end")
 
-    def leave_stream(self, flow_id: str, text: str, until: str) -> None:
-        """POST /api/v1/run?stream=true, and be gone as soon as `until` has come."""
-        path = f"{self.endpoint}/api/v1/run/{flow_id}?stream=true"
-        leave("POST", path, _chat(text, None), {"x-api-key": self._key}, until=until)
-
     def hang_up(self, flow_id: str, text: str, after: float) -> None:
         """POST /api/v1/run, and be gone without an answer after so many seconds."""
         path = f"{self.endpoint}/api/v1/run/{flow_id}"
