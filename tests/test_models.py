@@ -14,12 +14,12 @@ import wrapt.patches
 
 from langflow_otel import LangflowInstrumentor
 from tests.support import flows
-from tests.support.inside import inside_a_flow
 from tests.support.invariants import check
 from tests.support.receiver import OtlpReceiver
-from tests.support.select import named
+from tests.support.select import OURS, named
 from tests.support.spans import Span
 from tests.support.tree import render
+from tests.support.versions import before
 
 pytest.importorskip("langchain_openai", reason="no OpenAI components in this environment")
 
@@ -175,6 +175,30 @@ async def test_a_call_is_one_model_span_whoever_else_traces_it(
         assert told["langflow.flow.name"] == "Calling"
 
 
+@pytest.mark.skipif(before("0.3"), reason="no message tells of tokens before 1.8")
+@pytest.mark.parametrize("others", OTHERS)
+async def test_a_call_that_the_component_tells_of_is_one_model_span_whoever_else_traces_it(
+    backends: Any, openai: OpenAIServer, others: str
+) -> None:
+    backend: Backends = backends()
+    with OTHERS[others](backend.provider):
+        await flows.run_flow(caller(openai, "client, told"), "what is a span?", session_id="s1")
+
+    (call,) = openai.calls
+    spans = backend.llm()
+    check(spans, session="s1", traces=1)
+    (model,) = [span for span in spans if is_model(span)]
+    assert model.parent_id == named(spans, "Caller").span_id
+    assert (model.scope == OURS) == (others in {"nobody", "traceloop's LangChain"})
+    told = model.attributes
+    assert told["llm.model_name"].startswith("gpt-4o-mini")
+    assert told["llm.token_count.prompt"] == call.usage.prompt
+    assert told["llm.token_count.completion"] == call.usage.completion
+    totals = named(spans, "Calling").attributes
+    assert totals["langflow.usage.model_calls"] == 1
+    assert totals["langflow.usage.total_tokens"] == call.usage.total
+
+
 @pytest.mark.parametrize("how", WAYS)
 @pytest.mark.parametrize("others", OTHERS)
 async def test_its_tokens_stand_once_in_a_plain_backend_too(
@@ -265,24 +289,6 @@ async def test_details_of_the_tokens_are_summed_on_the_flow(
     totals = named(spans, "Calling").attributes
     assert totals["langflow.usage.cached_tokens"] == call.usage.cached
     assert totals["langflow.usage.reasoning_tokens"] == call.usage.reasoning
-
-
-async def test_what_calls_cost_is_summed_on_the_flow_where_an_instrumentor_tells_it(
-    backends: Any,
-) -> None:
-    backend: Backends = backends()
-    provider = LangflowInstrumentor().tracer_provider
-    assert provider is not None
-    tracer = provider.get_tracer("openinference.instrumentation.litellm")
-    with inside_a_flow():
-        for cost in (0.25, 0.5):
-            told = {"openinference.span.kind": "LLM", "llm.cost.total": cost}
-            tracer.start_span("completion", attributes=told).end()
-
-    spans = backend.llm()
-    assert [s.attributes["llm.cost.total"] for s in spans if is_model(s)] == [0.25, 0.5]
-    totals = named(spans, "A flow").attributes
-    assert (totals["langflow.usage.cost"], totals["langflow.usage.model_calls"]) == (0.75, 2)
 
 
 async def test_a_flow_in_a_flow_counts_for_both(backends: Any) -> None:

@@ -245,6 +245,39 @@ def test_langflows_run_flow_component_is_one_trace(
     inside = next(span for span in spans if span.name == "Run inside")
     above = next(span for span in spans if span.span_id == inside.parent_id)
     assert above.attributes["langflow.component.type"] == "RunFlow"
+    # What its answer says of the tokens is told in it.
+    assert [span.name for span in spans if span.kind == "LLM"] == ["ScriptedChatModel"]
+
+
+#: In which session the flow runs whose Run Flow component has `the inner one` set on it. `/run`
+#: sets that of the run on every component that has one, before it runs.
+OWN_SESSION = {"build direct": "the inner one", "run": "the outer one"}.items()
+
+
+@pytest.mark.skipif(before("0.4"), reason="Langflow's Run Flow does not run before 1.9")
+@pytest.mark.parametrize(
+    ("surface", "inner_session"), [each for each in OWN_SESSION if each[0] in SURFACES]
+)
+def test_a_flow_that_langflows_run_flow_runs_in_a_session_of_its_own_keeps_it_to_itself(
+    langflow: LangflowServer, otlp: OtlpReceiver, surface: str, inner_session: str
+) -> None:
+    run, _ = SURFACES[surface]
+    inner = flows.linear_chat("Inner answer", name=f"In a session of its own by {surface}")
+    inner["id"] = langflow.upload({**inner, "id": str(uuid.uuid4())})
+    outer = flows.run_flow_component(inner, name=f"Run by {surface}", session="the inner one")
+    outer_id = langflow.upload({**outer, "id": str(uuid.uuid4())})
+
+    assert run(langflow, outer_id, "hello", "the outer one") == "Inner answer"
+
+    spans = only(_trace_of(otlp, outer["name"]), _is_ai)
+    sessions = {inner["name"]: inner_session}
+    check(spans, session="the outer one", sub_sessions=sessions, traces=1)
+    inside = next(span for span in spans if span.name == inner["name"])
+    assert inside.session == inner_session
+    # Langflow keeps the messages under the same.
+    for flow_id, session in ((inner["id"], inner_session), (outer_id, "the outer one")):
+        kept = [message["session_id"] for message in langflow.messages(flow_id)]
+        assert kept == [session] * 2
 
 
 def test_langflows_run_flow_component_as_a_tool_is_below_the_call(
@@ -380,8 +413,9 @@ CHAIN Left over A2A
   CHAIN Wait
   CHAIN Chat Output"""
     )
-    (flow_span,) = [span for span in spans if not span.parent_id]
-    assert flow_span.attributes["langflow.flow.status"] == "ok"
+    (run,) = [span for span in spans if not span.parent_id]
+    assert run.attributes["langflow.flow.status"] == "ok"
+    assert run.attributes["langflow.entry_point"] == "a2a"
 
 
 def _runs(otlp: OtlpReceiver, flow: str, count: int) -> list[Span]:

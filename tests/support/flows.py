@@ -127,18 +127,18 @@ def flow_in_flow() -> Flow:
     return single("Flow in flow", own.CallFlowComponent, "called", flow=inner)
 
 
-def run_flow_component(inner: Flow) -> Flow:
-    """Chat Input -> Run Flow, Langflow's own, on a chat flow -> Chat Output.
+def run_flow_component(inner: Flow, *, name: str = "Run flow", session: str = "") -> Flow:
+    """Chat Input -> Run Flow, Langflow's own, on a chat flow, in `session` -> Chat Output.
 
     Needs langflow-base, and a server that has `inner` under its id. Its node is set up as the
     editor does when the flow is picked in it.
     """
     from lfx.components.flow_controls import RunFlowComponent
 
-    flow = FlowBuilder("Run flow")
+    flow = FlowBuilder(name)
     question, answered = flow.add(ChatInput), flow.add(ChatOutput)
     selected = {"flow_name_selected": inner["name"], "flow_id_selected": inner["id"]}
-    run = flow.add(RunFlowComponent, **selected)
+    run = flow.add(RunFlowComponent, session_id=session, **selected)
     component, graph = RunFlowComponent(), graph_of(inner)
     component.update_build_config_from_graph(flow.node(run)["template"], graph)
     outputs = component._format_flow_outputs(graph)

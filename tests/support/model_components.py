@@ -25,8 +25,8 @@ class CallerComponent(Component):
     outputs = [Output(display_name="Answer", name="answer", method="ask")]
 
     async def ask(self) -> Message:
-        if self.how == "client":
-            return Message(text=await self._by_client())
+        if self.how.startswith("client"):
+            return await self._by_client()
         model = ChatOpenAI(
             model=self.model_name,
             base_url=self.base_url,
@@ -41,9 +41,18 @@ class CallerComponent(Component):
             return Message(text=model.invoke(self.text).content)
         return Message(text=(await model.ainvoke(self.text)).content)
 
-    async def _by_client(self) -> str:
+    async def _by_client(self) -> Message:
         async with AsyncOpenAI(base_url=self.base_url, api_key=self.api_key) as client:
             answer = await client.chat.completions.create(
                 model=self.model_name, messages=[{"role": "user", "content": self.text}]
             )
-        return answer.choices[0].message.content
+        message = Message(text=answer.choices[0].message.content)
+        if self.how == "client, told":
+            took = answer.usage
+            usage = {
+                "input_tokens": took.prompt_tokens,
+                "output_tokens": took.completion_tokens,
+                "total_tokens": took.total_tokens,
+            }
+            return Message(text=message.text, properties={"usage": usage})
+        return message

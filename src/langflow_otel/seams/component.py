@@ -30,6 +30,7 @@ from langflow_otel.seams.pauses import has_paused
 from langflow_otel.seams.secrets import gather, gather_all
 from langflow_otel.seams.streams import hold
 from langflow_otel.seams.tool import provide
+from langflow_otel.seams.usage import usage_of
 from langflow_otel.spans import ActiveSpan, ComponentSpan, LangflowTracer, Model
 
 # Of LangChain's objects: models, tools, chains, agents and retrievers are Runnables.
@@ -191,7 +192,7 @@ def _finished(span: ComponentSpan, vertex: Any, outputs: Mapping[str, Any]) -> N
         kind = names.KIND_CHAIN if hands_on else kind_of_component(component)
         if kind != span.component.kind:
             span.set_kind(kind)
-        _record_model(span, component, kind)
+        _record_model(span, component, kind, _told_by(span, component))
 
 
 def _only_hands_on(outputs: Mapping[str, Any]) -> bool:
@@ -203,11 +204,22 @@ def _only_hands_on(outputs: Mapping[str, Any]) -> bool:
     return bool(outputs)
 
 
-def _record_model(span: ComponentSpan, component: Any, kind: str) -> None:
-    usage = vars(component).get("_token_usage")
+def _told_by(span: ComponentSpan, component: Any) -> Model | None:
+    """Return what the component tells of a call of its own.
+
+    What ends a flow tells of all the calls before it, the answer of a flow of all those in it.
+    """
+    told = usage_of(component)
+    return None if span.component.is_output or span.ran_flow else told
+
+
+def _record_model(span: ComponentSpan, component: Any, kind: str, told: Model | None) -> None:
+    usage = vars(component).get("_token_usage") or told
     if usage is None and kind != names.KIND_LLM and not span.streams:
         return
     model, provider = model_of(component)
+    if model is None and told is not None and told.name:
+        model = span.capture.text(told.name).text
     span.record_model(
         Model(
             name=model,

@@ -46,6 +46,7 @@ _PAUSES = frozenset({"GraphPausedException", "AgentPausedError", "GraphInterrupt
 # What every component that could be a tool puts out besides, unless only that is wanted.
 _TOOLKIT_OUTPUT = "component_as_tool"
 _MAX_UPSTREAM = 64
+_MODEL_FIELDS = ("model_name", "model_id", "model")
 
 
 @lru_cache(maxsize=1)
@@ -192,9 +193,13 @@ def outputs_of(vertex: Any, *, cached: bool) -> Mapping[str, Any]:
 
 
 def model_of(component: Any) -> tuple[str | None, str | None]:
-    """Return the name and the provider of the model that `component` is set to use."""
+    """Return the name and the provider of the model that `component` is set to use.
+
+    As Chat Output looks for it, in the component's fields and in what its own code has set.
+    """
     fields = vars(component).get("_attributes", {})
-    model = fields.get("model_name") or fields.get("model")
+    named = (place.get(n) for place in (fields, vars(component)) for n in _MODEL_FIELDS)
+    model = next((m for m in named if type(m) not in _EMPTY or m), None)
     if isinstance(model, list) and model:
         model = model[0]
     provider = text(fields.get("provider") or fields.get("agent_llm"))

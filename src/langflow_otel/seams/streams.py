@@ -14,6 +14,7 @@ from langflow_otel.capture.classes import class_names, instances_of
 from langflow_otel.collected import end_later
 from langflow_otel.seams.langflow import failure_of
 from langflow_otel.seams.steps import Stepped, Watch, stand_in
+from langflow_otel.seams.usage import usage_of_piece
 from langflow_otel.spans import ComponentSpan, Model, StreamedOutput
 
 _TEXT_FIELDS = ("_text_stream", "text")
@@ -85,13 +86,13 @@ class _Reading(Watch):
     def took(self, piece: Any) -> None:
         content = getattr(piece, "content", piece)
         self._output.add(_text_of(content))
-        usage = getattr(piece, "usage_metadata", None)
-        if isinstance(usage, dict):
+        usage = usage_of_piece(piece)
+        if usage is not None:
             # Some say all so far, others each part of it once (Langflow takes the most, too).
             self._usage = Model(
-                input_tokens=_more(self._usage.input_tokens, usage.get("input_tokens")),
-                output_tokens=_more(self._usage.output_tokens, usage.get("output_tokens")),
-                total_tokens=_more(self._usage.total_tokens, usage.get("total_tokens")),
+                input_tokens=_more(self._usage.input_tokens, usage.input_tokens),
+                output_tokens=_more(self._usage.output_tokens, usage.output_tokens),
+                total_tokens=_more(self._usage.total_tokens, usage.total_tokens),
             )
 
     def over(self, error: BaseException | None) -> None:
@@ -134,5 +135,5 @@ def _part(part: Any) -> str:
     return text if isinstance(text, str) else ""
 
 
-def _more(known: int | None, told: Any) -> int | None:
-    return max(known or 0, told) if isinstance(told, int) else known
+def _more(known: int | None, told: int | None) -> int | None:
+    return known if told is None else max(known or 0, told)

@@ -46,6 +46,8 @@ class ComponentSpan(ActiveSpan):
         self.hidden = component.hidden or run_context.is_hidden(here)
         self._above = run_context.current_component(here)
         self.model_was_called = False
+        #: Whether it has run a flow.
+        self.ran_flow = False
         #: How often the body of the loop that this component is has been run.
         self.iterations = 0
         self.cached = False

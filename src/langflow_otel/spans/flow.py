@@ -89,6 +89,9 @@ class FlowSpan(ActiveSpan):
         self._chat_input: Captured | None = None
         self._chat_output: Captured | None = None
         self._outer = run_context.current_flow()
+        caller = run_context.current_component()
+        if caller is not None:
+            caller.ran_flow = True
         self._outermost: FlowSpan = self._outer._outermost if self._outer is not None else self
         #: Components that have run and whose streams are not at their end.
         self.streaming: set[ComponentSpan] = set()
