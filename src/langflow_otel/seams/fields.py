@@ -7,8 +7,8 @@ from langflow_otel.capture.classes import per_class
 
 #: The flags of a field.
 PASSWORD, ADVANCED = "password", "advanced"
-# Of these types nothing is set where a value is empty.
-_EMPTY = frozenset({type(None), str, list, dict})
+#: Of these types nothing is set where a value is empty.
+EMPTY = frozenset({type(None), str, list, dict})
 
 
 def has_flag(field: Any, flag: str) -> bool:
@@ -27,7 +27,7 @@ def inputs_of(component: Any) -> dict[str, Any]:
     shown: dict[str, Any] = {}
     for name, field in vars(component).get("_inputs", {}).items():
         value = getattr(field, "value", None)
-        if name == "code" or (type(value) in _EMPTY and not value):
+        if name == "code" or (type(value) in EMPTY and not value):
             continue
         if is_secret(value) or has_flag(field, PASSWORD):
             shown[name] = MASK

@@ -15,6 +15,7 @@ from langflow_otel.capture import label
 from langflow_otel.capture.classes import class_names, per_class
 from langflow_otel.context import identity
 from langflow_otel.patterns import NamePatterns
+from langflow_otel.seams.fields import EMPTY
 from langflow_otel.seams.loops import iteration_of, run_index_of
 from langflow_otel.seams.stored import as_stored
 from langflow_otel.spans import Component, Failure, Flow
@@ -199,7 +200,7 @@ def model_of(component: Any) -> tuple[str | None, str | None]:
     """
     fields = vars(component).get("_attributes", {})
     named = (place.get(n) for place in (fields, vars(component)) for n in _MODEL_FIELDS)
-    model = next((m for m in named if type(m) not in _EMPTY or m), None)
+    model = next((m for m in named if type(m) not in EMPTY or m), None)
     if isinstance(model, list) and model:
         model = model[0]
     provider = text(fields.get("provider") or fields.get("agent_llm"))

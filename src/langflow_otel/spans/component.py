@@ -15,7 +15,7 @@ from langflow_otel.guard import safely
 from langflow_otel.spans.active import ActiveSpan, Failure
 from langflow_otel.spans.documents import document_attributes
 from langflow_otel.spans.model import Model
-from langflow_otel.spans.stream import StreamedOutput
+from langflow_otel.spans.stream import StreamedOutput, tell_first_token
 from langflow_otel.spans.told import Component
 
 # An agent's place among agents, in LangSmith's words.
@@ -246,7 +246,7 @@ class ComponentSpan(ActiveSpan):
         """Tell of the model call: here, or, where this is more than that, in a span below."""
         if self._kind == names.KIND_LLM:
             self.span.set_attributes(model.attributes())
-            self._tell_first_token(self.span)
+            tell_first_token(self.span, self._streams)
             return
         if self._tracer is None or not model.has_tokens:
             return
@@ -256,15 +256,10 @@ class ComponentSpan(ActiveSpan):
             start_time=self.span.start_time if isinstance(self.span, ReadableSpan) else None,
             attributes={names.SPAN_KIND: names.KIND_LLM, **model.attributes()},
         )
-        self._tell_first_token(call)
+        tell_first_token(call, self._streams)
         if self._failure is None:
             call.set_status(Status(StatusCode.OK))
         call.end(self._over_ns)
-
-    def _tell_first_token(self, span: Span) -> None:
-        came = [stream.first_ns for stream in self._streams if stream.first_ns is not None]
-        if came:
-            span.add_event(names.FIRST_TOKEN, timestamp=min(came))
 
     def _was_over(self) -> int | None:
         """Return when a stream was last read that is not read any more; None where that is now."""

@@ -1,8 +1,12 @@
 """What a component streams: its span stays open until the stream has come to its end."""
 
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from opentelemetry.trace import Span
+
+from langflow_otel import names
 from langflow_otel.attaching import attached
 from langflow_otel.spans.active import Failure, Once
 
@@ -74,3 +78,10 @@ class StreamedOutput:
         left = self._to_end.take()
         self.ended = True
         return left
+
+
+def tell_first_token(span: Span, streams: Iterable[StreamedOutput]) -> None:
+    """Say on `span` when the first token of `streams` came, if one has."""
+    came = [stream.first_ns for stream in streams if stream.first_ns is not None]
+    if came:
+        span.add_event(names.FIRST_TOKEN, timestamp=min(came))
