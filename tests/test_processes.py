@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 import urllib.request
 from collections import Counter
@@ -24,8 +25,11 @@ from pathlib import Path
 import pytest
 
 from tests.support import faults
+from tests.support.http import is_up
+from tests.support.invariants import check
 from tests.support.process import clean_environment, first_on_path, free_port
 from tests.support.receiver import OtlpReceiver
+from tests.support.spans import Span
 
 SPANS = 5
 # Nothing is sent but when the process ends; the export of a hanging backend takes 30 seconds.
@@ -302,6 +306,15 @@ def test_a_signal_that_comes_while_a_lock_is_held_ends_the_process(
 
 UVICORN = """
 import uvicorn
+from langflow_otel.spans import Flow
+async def under_way(seconds):
+    run = LangflowInstrumentor()._tracer.flow(Flow(name=f"of {seconds:g} s"), trace.INVALID_SPAN)
+    ready()
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        tracer.start_span("meanwhile").end()
+        await asyncio.sleep(0.05)
+    run.end()
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":
         while True:
@@ -311,6 +324,8 @@ async def app(scope, receive, send):
                 ready()
             else:
                 return
+    if scope["path"] != "/":
+        await under_way(float(scope["path"][1:]))
     tracer.start_span("span of a request").end()
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": str(os.getpid()).encode()})
@@ -344,8 +359,7 @@ class Application(BaseApplication):
         options = dict(worker_class="uvicorn.workers.UvicornWorker",
                        bind="127.0.0.1:" + sys.argv[1], workers=2, preload_app=True,
                        max_requests=int(sys.argv[2]), loglevel="error",
-                       # Nor would gunicorn kill a worker that hangs.
-                       graceful_timeout=3600)
+                       graceful_timeout=int(sys.argv[3]))
         for name, value in options.items():
             self.cfg.set(name, value)
     def load(self):
@@ -355,9 +369,15 @@ Application().run()
 
 
 @contextmanager
-def gunicorn(port: int, env: dict[str, str], max_requests: int) -> Iterator[subprocess.Popen[str]]:
-    """Two workers, of a process that has spans queued when it forks them."""
+def gunicorn(
+    port: int, env: dict[str, str], max_requests: int, graceful_timeout: int = 3600
+) -> Iterator[subprocess.Popen[str]]:
+    """Two workers, of a process that has spans queued when it forks them.
+
+    In an hour gunicorn does not kill those that hang.
+    """
     code = GUNICORN.replace("sys.argv[1]", f'"{port}"').replace("sys.argv[2]", str(max_requests))
+    code = code.replace("sys.argv[3]", str(graceful_timeout))
     # What is not sent by the seam is not sent at all: uvicorn has a handler in the workers.
     with running(code, env) as process:
         assert process.stdout is not None
@@ -366,10 +386,20 @@ def gunicorn(port: int, env: dict[str, str], max_requests: int) -> Iterator[subp
         yield process
 
 
-def ask(port: int) -> str:
+def ask(port: int, path: str = "") -> str:
     """Let a worker answer, in a connection of its own; its process id."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}", timeout=60) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=60) as answer:
         return str(answer.read().decode())
+
+
+def ask_in_vain(port: int, path: str) -> None:
+    """Do the same of a server that may be killed meanwhile, and wait for nothing."""
+
+    def asking() -> None:
+        with suppress(OSError, HTTPException):
+            ask(port, path)
+
+    threading.Thread(target=asking, daemon=True).start()
 
 
 needs_gunicorn = pytest.mark.skipif(
@@ -440,6 +470,79 @@ def test_gunicorn_stops_within_the_bound_where_the_backend_hangs(receiver: OtlpR
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=PATIENCE)
     assert process.returncode == 0
+
+
+ON_A_PORT = UVICORN + "uvicorn.run(app, port=sys.argv[1], log_level='error')"
+
+
+@contextmanager
+def uvicorn(port: int, env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    with running(ON_A_PORT.replace("sys.argv[1]", str(port)), env) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n", process.communicate()[1]
+        # It is ready before anybody can connect.
+        deadline = time.monotonic() + PATIENCE
+        while not is_up(f"http://127.0.0.1:{port}/"):
+            assert time.monotonic() < deadline, "no answer"
+        yield process
+
+
+SPACE, NANOSECONDS = 0.5, 10**9
+STOPPED_IN = {
+    "told by gunicorn": lambda port, env: gunicorn(port, env, 0, graceful_timeout=4),
+    "told by the user": lambda port, env: uvicorn(
+        port, {**env, "OTEL_PYTHON_LANGFLOW_GRACE_PERIOD": "4000"}
+    ),
+}
+
+
+@pytest.mark.parametrize("how", STOPPED_IN)
+def test_what_a_server_waits_for_too_long_is_cut_off_before_it_is_killed(
+    how: str, receiver: OtlpReceiver
+) -> None:
+    pytest.importorskip("gunicorn" if "gunicorn" in how else "uvicorn")
+    port = free_port()
+    env = {
+        "PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint,
+        "OTEL_PYTHON_LANGFLOW_SHUTDOWN_TIMEOUT": "1000",
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+    }
+    with STOPPED_IN[how](port, env) as process:
+        assert process.stdout is not None
+        for path in ("1", "300"):
+            ask_in_vain(port, path)
+            assert process.stdout.readline() == "ready\n", process.communicate()[1]
+        process.send_signal(signal.SIGTERM)
+        spans = receiver.wait_for(lambda spans: "of 300 s" in {span.name for span in spans})
+        if "gunicorn" in how:
+            process.communicate(timeout=PATIENCE)
+        time.sleep(2 * SPACE)
+    told = {span.name: span for span in spans}
+    assert told["of 1 s"].attributes["langflow.flow.status"] == "ok"
+    cut_off = told["of 300 s"]
+    assert cut_off.attributes["langflow.flow.status"] == "cancelled"
+    assert cut_off.attributes["langflow.cut_off"] is True
+    # What of it goes on would come to no end.
+    latest = max(span.end_ns for span in receiver.spans)
+    assert latest < cut_off.end_ns + SPACE * NANOSECONDS
+
+
+def test_a_server_that_nobody_kills_waits_for_its_runs(receiver: OtlpReceiver) -> None:
+    pytest.importorskip("uvicorn")
+    port = free_port()
+    env = {
+        "PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint,
+        "OTEL_PYTHON_LANGFLOW_SHUTDOWN_TIMEOUT": "1000",
+    }
+    with uvicorn(port, env) as process:
+        ask_in_vain(port, "4")
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n", process.communicate()[1]
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=PATIENCE)
+    (run,) = [span for span in receiver.spans if span.name == "of 4 s"]
+    assert run.attributes["langflow.flow.status"] == "ok"
+    assert "langflow.cut_off" not in run.attributes
 
 
 def test_a_server_in_a_thread_that_stops_cuts_nothing_off(receiver: OtlpReceiver) -> None:
@@ -545,6 +648,146 @@ def test_of_processes_that_are_forked_under_load_each_span_arrives_once(
     spans = receiver.spans
     assert len({span.span_id for span in spans}) == len(spans) == int(out) + forks
     assert {f"of child {number}" for number in range(forks)} <= {span.name for span in spans}
+
+
+FLOWS_AND_FORKS = """
+from langflow_otel.spans import Flow
+from tests.support import flows
+# Made here: CPython before 3.12 cannot parse in several threads at once, which Langflow does.
+graphs = [flows.graph_of(flows.sync_method()) for _ in range(2)]
+stop = threading.Event()
+runs = []
+async def load(graph):
+    while not stop.is_set():
+        await flows.run_flow(graph)
+        runs.append(graph)
+threads = [threading.Thread(target=asyncio.run, args=(load(graph),)) for graph in graphs]
+for thread in threads:
+    thread.start()
+try:
+    for number in range(int(sys.argv[1])):
+        child = os.fork()
+        if child == 0:
+            # No flow of lfx's, whose locks the parent's threads may have held.
+            flow = Flow(name=f"child {number}")
+            run = LangflowInstrumentor()._tracer.flow(flow, trace.INVALID_SPAN)
+            run.attach()
+            tracer.start_span("of a child").end()
+            run.end()
+            os._exit(0 if langflow_otel.force_flush(60000) else 9)
+        _, status = os.waitpid(child, 0)
+        assert status == 0, (number, status)
+finally:
+    stop.set()
+    for thread in threads:
+        thread.join()
+assert langflow_otel.force_flush(60000)
+told = LangflowInstrumentor().statistics()["phoenix"]
+assert told.lost == 0, told
+print(len(runs), flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_of_processes_that_are_forked_while_flows_run_each_span_arrives_once(
+    receiver: OtlpReceiver,
+) -> None:
+    forks = 200
+    env = {
+        **PROCESS_IDS,
+        "PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint,
+        "PYTHONPATH": str(Path(__file__).parent.parent),
+        "OTEL_BSP_SCHEDULE_DELAY": "20",
+        "OTEL_BSP_MAX_QUEUE_SIZE": "100000",
+    }
+    with running(FLOWS_AND_FORKS.replace("sys.argv[1]", str(forks)), env) as process:
+        out, said = process.communicate(timeout=280)
+    assert process.returncode == 0, said
+    spans = [span for span in receiver.spans if span.name not in EXPECTED]
+    check(spans, traces=int(out) + forks)
+    children = set()
+    for trace in traces_of(spans):
+        names = {span.name for span in trace}
+        (pid,) = {str(span.resource["process.pid"]) for span in trace}
+        if "of a child" in names:
+            assert len(trace) == len(names) == 2
+            children.add(pid)
+        else:
+            assert names == {"Sync method", "Chat Input", "Compute", "Chat Output"}
+            assert (len(trace), pid) == (4, str(process.pid))
+    assert len(children - {str(process.pid)}) == forks
+
+
+def traces_of(spans: list[Span]) -> list[list[Span]]:
+    by_trace: dict[str, list[Span]] = {}
+    for span in spans:
+        by_trace.setdefault(span.trace_id, []).append(span)
+    return list(by_trace.values())
+
+
+HELD_LOCKS = """
+import gc, types
+from langflow_otel.export.messages import Usage
+from langflow_otel.guard import warn_once
+from langflow_otel.spans import Flow
+run = LangflowInstrumentor()._tracer.flow(Flow(name="a run"), trace.INVALID_SPAN)
+run.attach()
+
+def of_ours(each):
+    owner = each if isinstance(each, types.ModuleType) else type(each)
+    name = getattr(owner, "__name__" if owner is each else "__module__", None)
+    return isinstance(name, str) and name.partition(".")[0] == "langflow_otel"
+
+def locks():
+    kinds = (type(threading.Lock()), type(threading.RLock()), threading.Condition)
+    ours = [each for each in gc.get_objects() if hasattr(each, "__dict__") and of_ours(each)]
+    held = {id(v): v for each in ours for v in vars(each).values() if isinstance(v, kinds)}
+    return list(held.values())
+
+def hold():
+    found = locks()
+    print(len(found), flush=True)
+    taken = [lock.acquire(timeout=10) for lock in found]
+    held.set()
+    done.wait()
+    for lock in found:
+        lock.release()
+
+held, done = threading.Event(), threading.Event()
+holding = threading.Thread(target=hold)
+holding.start()
+held.wait()
+child = os.fork()
+if child == 0:
+    warn_once("something is said in the child")
+    run.capture.secrets.add("s3cret-of-the-child")
+    run.count(Usage(input=1))
+    LangflowInstrumentor()._patches.methods(type("Tool", (), {"run": print}), {"run": print})
+    own = LangflowInstrumentor()._tracer.flow(Flow(name="another run"), trace.INVALID_SPAN)
+    own.capture.secrets.add("s3cret-of-its-run")
+    own.end()
+    os._exit(0 if langflow_otel.force_flush(60000) else 9)
+ready()
+status = os.waitpid(child, 0)[1]
+done.set()
+holding.join()
+run.end()
+sys.exit(status)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_no_lock_that_another_thread_held_holds_up_a_process_that_is_forked(
+    receiver: OtlpReceiver,
+) -> None:
+    env = {"PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint}
+    with running(HELD_LOCKS, env) as process:
+        out, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, said
+    # Those of the run, of all runs, of what is said once, of the queue, of its account, ...
+    assert int(out.split()[0]) >= 10
+    assert sorted(arrived(receiver)) == sorted([*EXPECTED, "a run", "another run"])
 
 
 FORKED_IN_A_RUN = """

@@ -121,3 +121,26 @@ def test_a_warning_is_shown_once_whoever_handles_logs(handlers: list[str]) -> No
         timeout=60,
     )
     assert done.stderr == "spans did not arrive\n"
+
+
+AS_LFX_SERVE = """
+import os, sys
+os.environ["LANGFLOW_PRETTY_LOGS"] = "false"
+from lfx.log.logger import configure
+configure(log_level="warning")
+configure(disable="off" in sys.argv)
+from langflow_otel.guard import logger
+logger.error("spans did not arrive")
+"""
+
+
+@pytest.mark.parametrize("logs", ["on", "off"])
+def test_an_error_is_shown_once_also_where_lfx_turns_logs_off(logs: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", AS_LFX_SERVE, logs],
+        env=clean_environment(OFFLINE),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.stdout + done.stderr).count("spans did not arrive") == 1, done.stderr

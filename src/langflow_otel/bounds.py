@@ -24,6 +24,7 @@ class Bounds:
         batch_delay: Seconds that spans wait for others at the most.
         export_timeout: Seconds that one batch may take with all its retries.
         shutdown_timeout: Seconds that sending what is left may take at the end of the process.
+        grace_period: Seconds after which who stops a server kills it; None where nobody has said.
         background: Whether spans are sent in the background only; else the answer of a run waits.
         flush_timeout: Seconds that it waits at the most.
         flush_on_sigterm: Whether a SIGTERM that nobody handles sends what is left first.
@@ -37,6 +38,7 @@ class Bounds:
     batch_delay: float = 0.5
     export_timeout: float = 30.0
     shutdown_timeout: float = 5.0
+    grace_period: float | None = None
     background: bool = True
     flush_timeout: float = 3.0
     flush_on_sigterm: bool = True
@@ -77,6 +79,7 @@ def bounds_in(environ: Mapping[str, str]) -> dict[str, Any]:
         "shutdown_timeout": seconds(
             env.OTEL_PYTHON_LANGFLOW_SHUTDOWN_TIMEOUT, Bounds.shutdown_timeout
         ),
+        "grace_period": seconds(env.OTEL_PYTHON_LANGFLOW_GRACE_PERIOD, 0.0) or None,
         "background": is_on(environ, env.LANGFLOW_TRACING_BACKGROUND, default=True),
         "flush_timeout": seconds(env.OTEL_PYTHON_LANGFLOW_FLUSH_TIMEOUT, Bounds.flush_timeout),
         "flush_on_sigterm": is_on(environ, env.OTEL_PYTHON_LANGFLOW_FLUSH_ON_SIGTERM, default=True),

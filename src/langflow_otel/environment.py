@@ -126,6 +126,14 @@ The most spans are `OTEL_BSP_MAX_QUEUE_SIZE` (8192). What does not fit is counte
 OTEL_PYTHON_LANGFLOW_SHUTDOWN_TIMEOUT = "OTEL_PYTHON_LANGFLOW_SHUTDOWN_TIMEOUT"
 """The most milliseconds that sending what is left may take at exit, 1 to 3600000. Default: 5000."""
 
+OTEL_PYTHON_LANGFLOW_GRACE_PERIOD = "OTEL_PYTHON_LANGFLOW_GRACE_PERIOD"
+"""
+The milliseconds from the signal that stops a server to the one that kills it, 1 to 3600000: 10000
+in Docker, 30000 in Kubernetes, unless you have set another time. Runs that are still under way
+shortly before are cut off and sent. Default: under gunicorn its `graceful_timeout`; a uvicorn
+alone waits for its runs, and those that are killed meanwhile are lost.
+"""
+
 OTEL_PYTHON_LANGFLOW_FLUSH_TIMEOUT = "OTEL_PYTHON_LANGFLOW_FLUSH_TIMEOUT"
 """
 The most milliseconds that the answer of a flow run waits for its spans to be sent, where

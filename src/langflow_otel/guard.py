@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import sys
 import threading
 import traceback
 from collections.abc import Awaitable, Callable
@@ -20,20 +21,35 @@ class _LastResort(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         last = logging.lastResort
-        if last is not None and record.levelno >= last.level and not self._is_shown():
+        if last is not None and record.levelno >= last.level and not _is_shown(record.levelno):
             last.handle(record)
 
-    def _is_shown(self) -> bool:
-        above: logging.Logger | None = logger
-        while above is not None:
-            if not all(_is_last(each) or _is_otels(each) for each in above.handlers):
+
+def _is_shown(level: int) -> bool:
+    above: logging.Logger | None = logger
+    while above is not None:
+        for each in above.handlers:
+            if not (_is_last(each) or _is_otels(each) or _is_turned_off(each, level)):
                 return True
-            above = above.parent if above.propagate else None
-        return False
+        above = above.parent if above.propagate else None
+    return False
 
 
 def _is_otels(handler: logging.Handler) -> bool:
     return type(handler).__module__.partition(".")[0] == "opentelemetry"
+
+
+def _is_turned_off(handler: logging.Handler, level: int) -> bool:
+    """Tell whether it is that of `lfx serve`, which hands all to structlog.
+
+    lfx turns structlog off where it loads a flow; errors of all that the server is made of, too.
+    """
+    if type(handler).__name__ != "InterceptHandler" or "structlog" not in sys.modules:
+        return False
+    try:
+        return not sys.modules["structlog"].get_logger().is_enabled_for(level)
+    except Exception:  # noqa: BLE001 - an old one that cannot tell
+        return False
 
 
 def _is_last(handler: logging.Handler) -> bool:

@@ -5,9 +5,11 @@ signal that nobody handles, nor in the workers of a server (those leave by `os._
 raises the signal once more): so there is a handler for SIGTERM, and a seam where uvicorn stops.
 """
 
+import asyncio
 import atexit
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -34,14 +36,14 @@ class Bound:
 
     def __init__(self, seconds: float) -> None:
         """See the class."""
-        self._seconds = seconds
+        self.seconds = seconds
         self._until: float | None = None
 
     def left(self) -> float:
         """Return how many seconds are left; all of them, where the last end was none."""
         now = time.monotonic()
-        if self._until is None or now > self._until + self._seconds:
-            self._until = now + self._seconds
+        if self._until is None or now > self._until + self.seconds:
+            self._until = now + self.seconds
         return max(0.0, self._until - now)
 
     def note(self, *, done: bool) -> bool:
@@ -112,6 +114,18 @@ class Leaving:
         # A signal that came is raised once more, and nobody is called after that.
         self._tell()
 
+    async def server_is_killed_in(self, seconds: float) -> None:
+        """Send in time what is left of a server that may wait for its requests too long.
+
+        What begins after that would not come to its end.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            return
+        needed = min(self._bound.seconds + 2 * _TO_TELL, seconds / 2)
+        await asyncio.sleep(seconds - needed)
+        await asyncio.to_thread(self.at_exit)
+        await self.server_has_stopped()
+
     def _terminated(self, number: int, _: FrameType | None) -> None:
         # Anything may have been interrupted, with any lock held: what takes one is for a thread.
         with suppress(Exception):  # no thread can be had, as it may be at the end
@@ -122,6 +136,8 @@ class Leaving:
     def _leave(self) -> None:
         under_way.cut_off()
         wait(self._flusher.begin(), self._bound.left())
+        # Who keeps what is written there, as `lfx run` does in a run, will show it no more.
+        sys.stderr = sys.__stderr__ or sys.stderr
         safely(self._tell)
 
 

@@ -32,6 +32,7 @@ class Server(ABC):
         self._port = free_port()
         self._process: Process | None = None
         self._last_log = ""
+        self._interrupted = False
         self._folder = tempfile.TemporaryDirectory(
             prefix=f"{self.name}-", ignore_cleanup_errors=True
         )
@@ -49,6 +50,11 @@ class Server(ABC):
     def start(self) -> None:
         """Start the server and wait until it answers; NotUp when it does not."""
         self._process = self._launch(Path(self._folder.name))
+        self.wait_until_up()
+
+    def wait_until_up(self) -> None:
+        """Wait until the server answers; NotUp when it does not."""
+        assert self._process is not None
         url = self.endpoint + self.health
         self._process.wait_until(lambda: is_up(url), self._timeout, self.name)
 
@@ -62,11 +68,18 @@ class Server(ABC):
         finally:
             self._process.thaw()
 
+    def interrupt(self) -> None:
+        """Stop the server as Ctrl+C in a terminal does; `stop` waits for its end."""
+        assert self._process is not None
+        self._process.interrupt()
+        self._interrupted = True
+
     def stop(self) -> int | None:
         """Stop the server and remove its folder; its exit code, None when it had to be killed."""
         code = None
         if self._process:
-            code = self._process.stop(self.grace)
+            end = self._process.wait if self._interrupted else self._process.stop
+            code = end(self.grace)
             self._last_log, self._process = self._process.log, None
         self._folder.cleanup()
         return code

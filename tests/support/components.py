@@ -5,6 +5,7 @@ module but its imports.
 """
 
 import asyncio
+import os
 import threading
 import time
 import uuid
@@ -76,6 +77,18 @@ class ComputeComponent(Component):
             time.sleep(0.01)
         main = threading.current_thread() is threading.main_thread()
         return Message(text=f"{self.text} ({'main' if main else 'worker'} thread)")
+
+
+class WhereComponent(Component):
+    """Tells in which process it runs."""
+
+    display_name = "Where"
+    name = "Where"
+    inputs = [MessageTextInput(name="text", display_name="Text")]
+    outputs = [Output(display_name="Process", name="where", method="tell")]
+
+    def tell(self) -> Message:
+        return Message(text=str(os.getpid()))
 
 
 class ItemsComponent(Component):

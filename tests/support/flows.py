@@ -247,6 +247,11 @@ def sync_method() -> Flow:
     return single("Sync method", own.ComputeComponent, "computed")
 
 
+def where() -> Flow:
+    """Chat Input -> Where, which tells the id of the process -> Chat Output."""
+    return single("Where", own.WhereComponent, "where")
+
+
 def component_logs() -> Flow:
     """Chat Input -> Log, which writes `first` and `second` to its log -> Chat Output."""
     return single("Component logs", own.LogComponent, "logged")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,10 +118,27 @@ def lfx_run(
     timeout: float = 120.0,
 ) -> LfxRun:
     """`lfx run flow.json text`; with 1.11 and later `options` may be `("--session-id", "s")`."""
-    done = run(
-        [*prefix, "lfx", "run", *options, str(flow.absolute()), text],
-        clean_environment({**OFFLINE, **first_on_path(python), **(env or {})}),
-        flow.absolute().parent,
-        timeout,
-    )
+    command = [*prefix, "lfx", "run", *options, str(flow.absolute()), text]
+    done = run(command, _environment(python, env), flow.absolute().parent, timeout)
     return LfxRun(done.returncode, done.stdout, done.stderr)
+
+
+@contextmanager
+def lfx_running(
+    flow: Path,
+    text: str,
+    env: Mapping[str, str] | None = None,
+    prefix: Sequence[str] = (),
+    python: str = sys.executable,
+) -> Iterator[Process]:
+    """`lfx run flow.json text`, in the background; killed in the end."""
+    command = [*prefix, "lfx", "run", str(flow.absolute()), text]
+    process = Process(command, _environment(python, env), flow.absolute().parent)
+    try:
+        yield process
+    finally:
+        process.kill()
+
+
+def _environment(python: str, env: Mapping[str, str] | None) -> dict[str, str]:
+    return clean_environment({**OFFLINE, **first_on_path(python), **(env or {})})

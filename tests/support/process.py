@@ -136,9 +136,20 @@ class Process:
         Returns the exit code (128 + n for one that ended by signal n, as in a shell), or None when
         it had to be killed.
         """
+        if self.exit_code is None:
+            self._guard.send_signal(signal.SIGTERM)
+        return self.wait(timeout)
+
+    def interrupt(self) -> None:
+        """SIGINT to each process of the group, as a terminal sends at Ctrl+C (on Linux)."""
+        for pid in self.parents:
+            if pid != self._guard.pid:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGINT)
+
+    def wait(self, timeout: float) -> int | None:
+        """Wait for its end; the exit code as of `stop`, None when it had to be killed."""
         try:
-            if self.exit_code is None:
-                self._guard.send_signal(signal.SIGTERM)
             return self._guard.wait(timeout)
         except subprocess.TimeoutExpired:
             return None
@@ -205,6 +216,8 @@ def _guard(command: list[str]) -> int:
         os.killpg(0, signal.SIGKILL)
 
     signal.signal(signal.SIGTERM, forward)
+    # What a shell starts in the background ignores it, with all that it starts.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
     threading.Thread(target=watch, daemon=True).start()
     code = child.wait()

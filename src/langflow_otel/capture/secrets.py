@@ -1,6 +1,7 @@
 """The secret values that were seen in a run, to be found wherever they come up again."""
 
 import itertools
+import os
 import re
 import threading
 import weakref
@@ -54,10 +55,14 @@ class RunSecrets:
         # Replaced, never changed, so that whoever reads it needs no lock.
         self._forms: tuple[Form, ...] = ()
         self._escaped: tuple[re.Pattern[str], ...] = ()
-        self._lock = threading.Lock()
+        self.renew()
         self._number = next(_numbers)
         self._size = 0
         self._hidden_errors: set[int] = set()
+
+    def renew(self) -> None:
+        """Hold no lock: at first, and in a forked process."""
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         """Return how many are known."""
@@ -192,6 +197,18 @@ def secrets_of(trace_id: int) -> RunSecrets:
         return found
     with _runs_lock:
         return _runs.setdefault(trace_id, RunSecrets())
+
+
+def _renew() -> None:
+    """Let go of what another thread held when this process was forked."""
+    global _runs_lock  # noqa: PLW0603
+    _runs_lock = threading.Lock()
+    for secrets in list(_runs.values()):
+        secrets.renew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
 
 
 def known_secrets(trace_id: int) -> RunSecrets | None:

@@ -178,7 +178,7 @@ class Account:
             if lost == self._told or (now < self._next_line and not at_last):
                 return
             since, self._told, self._next_line = lost - self._told, lost, now + LOG_INTERVAL
-        logger.warning(
+        logger.error(
             "langflow-otel: %d spans did not reach %s (in all: %s)",
             since,
             self.name,
@@ -194,7 +194,7 @@ class Account:
             news = waiting != self._told_waiting
             self._told_waiting = waiting
         if waiting and news:
-            logger.warning(
+            logger.error(
                 "langflow-otel: %d spans still wait for %s; where the process ends now they are "
                 "lost",
                 waiting,

@@ -60,7 +60,7 @@ def install(
         *VendorSeam(pipeline.destinations, settings).rows(),
         *RequestSeam().rows(),
         *outgoing.rows(),
-        ("uvicorn.server", "Server.shutdown", ServerSeam(leaving).shutdown),
+        ("uvicorn.server", "Server.shutdown", ServerSeam(leaving, settings.grace_period).shutdown),
         *flush_rows(pipeline, settings),
         ("langchain_core.tracers.base", "BaseTracer.on_llm_new_token", langchain_runs.first_token),
         *langchain_runs.ROWS,

@@ -1,6 +1,7 @@
 """Wrap a function when its module is imported, and take the wrapping off again."""
 
 import itertools
+import os
 import sys
 import threading
 import weakref
@@ -21,6 +22,18 @@ Wrapper = Callable[[Callable[..., Any], Any, Arguments, Keywords], Any]
 # is one for each module, which knows nobody.
 _awaited: dict[str, list[tuple["Patches", Callable[[Any], None]]]] = {}
 _awaiting = threading.Lock()
+# Of classes, which may be wrapped at any time: of tools that come into being.
+_wrapping = threading.Lock()
+
+
+def _renew() -> None:
+    """Let go of what another thread held when this process was forked."""
+    global _awaiting, _wrapping
+    _awaiting, _wrapping = threading.Lock(), threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
 
 
 class Patches:
@@ -33,7 +46,6 @@ class Patches:
         self._undo: list[Callable[[], None]] = []
         self._seen: weakref.WeakSet[type] = weakref.WeakSet()
         self._methods: weakref.WeakKeyDictionary[type, set[str]] = weakref.WeakKeyDictionary()
-        self._wrapping = threading.Lock()
 
     def wrap(self, module: str, function: str, wrapper: Wrapper) -> None:
         """Wrap `function` of `module` as soon as the module is there, or at once.
@@ -50,7 +62,7 @@ class Patches:
         """
         if cls in self._seen:
             return
-        with self._wrapping:
+        with _wrapping:
             if self._active and cls not in self._seen:
                 self._wrap_methods(cls, wrappers, below)
                 self._seen.add(cls)
@@ -82,7 +94,7 @@ class Patches:
 
         A wrapper that somebody else has wrapped since cannot be taken off; it passes calls on.
         """
-        with self._wrapping:
+        with _wrapping:
             self._active = False
         with _awaiting:
             for actions in _awaited.values():

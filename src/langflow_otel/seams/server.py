@@ -1,5 +1,6 @@
 """Where uvicorn stops: the last moment in a server's worker at which something can be sent."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -8,18 +9,50 @@ from langflow_otel.leaving import Leaving
 
 
 class ServerSeam:
-    """The wrapper around the stop of a server."""
+    """The wrapper around the stop of a server.
 
-    def __init__(self, leaving: Leaving) -> None:
-        """Send what is left with `leaving`."""
+    Args:
+        leaving: Sends what is left.
+        grace: Seconds after which who stops a server kills it; None where nobody has said.
+    """
+
+    def __init__(self, leaving: Leaving, grace: float | None) -> None:
+        """See the class."""
         self._leaving = leaving
+        self._grace = grace
 
     async def shutdown(
-        self, wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+        self,
+        wrapped: Callable[..., Any],
+        server: Any,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
     ) -> Any:
         """Send while the server waits for its last requests, and what came of those after it."""
         safely(self._leaving.server_stops)
+        in_time = safely(self._watch_the_clock, server)
         try:
             return await wrapped(*args, **kwargs)
         finally:
+            if in_time is not None:
+                in_time.cancel()
             await safely_awaited(self._leaving.server_has_stopped)
+
+    def _watch_the_clock(self, server: Any) -> "asyncio.Task[None] | None":
+        """Cut off in time what a server waits for that is killed when it waits too long."""
+        seconds = _gunicorns_grace(server) if self._grace is None else self._grace
+        if seconds is None:
+            return None
+        return asyncio.create_task(safely_awaited(self._leaving.server_is_killed_in, seconds))
+
+
+def _gunicorns_grace(server: Any) -> float | None:
+    """Return the seconds after which gunicorn kills a worker that it has told to stop.
+
+    A worker that stops by itself, because it has answered so many requests, is not killed.
+    """
+    worker = getattr(server.config.callback_notify, "__self__", None)
+    settings = getattr(worker, "cfg", None)
+    if settings is None or not server.should_exit:
+        return None
+    return float(settings.graceful_timeout)

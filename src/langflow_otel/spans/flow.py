@@ -195,6 +195,11 @@ class FlowSpan(ActiveSpan):
         if self._outer is not None:
             self._outer.count(usage)
 
+    def disown(self) -> None:
+        """Leave the span to the process that this one was forked from, with its lock."""
+        super().disown()
+        self._counting = threading.Lock()
+
     def end(self) -> None:
         """End the span, and those of components whose streams nobody has read to their end."""
         cut_off = self._failure is not None and self._failure.status == names.STATUS_CANCELLED
