@@ -119,7 +119,7 @@ def test_an_lfx_run_whose_backend_is_dead_ends_and_says_so(
     assert backend.spans == []
 
 
-@pytest.mark.parametrize(("dead", "how"), zip(DEAD, STOPS, strict=True))
+@pytest.mark.parametrize(("dead", "how"), list(zip(DEAD, STOPS, strict=True)))
 def test_so_does_one_that_is_stopped_in_the_middle(
     dead: str, how: str, slow: Path, env: dict[str, str], backend: OtlpReceiver
 ) -> None:

@@ -163,6 +163,7 @@ class EnrichSpanProcessor(SpanProcessor):
 
     def _marks(self, span: Span, context: Context, above: _Noted | None) -> dict[str, Any]:
         """Return what exporters must know of what is above an AI span."""
+        # Of what may not be sent it is noted, one way or the other.
         known_to_be_sent = above is not None and names.MODEL_REPEATED not in above.marks
         if known_to_be_sent and span.parent is not None and needs_no_mark(span.parent):
             marks: dict[str, Any] = {}

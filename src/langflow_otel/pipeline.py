@@ -26,6 +26,7 @@ from langflow_otel.export.fan_out import FanOutSpanProcessor
 from langflow_otel.flushing import Flusher
 from langflow_otel.guard import logger, warn_once
 from langflow_otel.limits import span_limits
+from langflow_otel.providers import is_phoenix, usable_global_provider
 from langflow_otel.settings import Settings, say_misspelt
 from langflow_otel.spans import under_way
 
@@ -113,7 +114,7 @@ def build(
     chosen: Wanted = destinations_of(os.environ) if wanted is None else wanted
     if argument is not None:
         return _given(argument, _maskable(settings), wanted or ())
-    provider = _usable_global_provider()
+    provider = usable_global_provider()
     if provider is not None and wanted is None and os.environ.get(env.LANGFLOW_OTEL_DESTINATIONS):
         return _connected(provider, chosen, settings, owned=False)
     if provider is not None:
@@ -151,7 +152,7 @@ def _given(provider: trace.TracerProvider, settings: Settings, wanted: Wanted) -
         return _adopted(provider, wanted, settings, asked_for=True)
     if isinstance(provider, TracerProvider):
         enrich(provider)
-    phoenix = _is_phoenix(provider)
+    phoenix = is_phoenix(provider)
     content = settings.capture_content
     return Pipeline(
         provider,
@@ -174,7 +175,7 @@ def _adopted(
     content = settings.capture_content
     ours = DestinationSpanExporter.all_made()
     there = [name for name in map(_there, wanted) if name in ours]
-    if _is_phoenix(provider) and "phoenix" not in there:
+    if is_phoenix(provider) and "phoenix" not in there:
         there.append("phoenix")
     absent = [
         each
@@ -187,7 +188,7 @@ def _adopted(
     added = processor.exporters if processor is not None else {}
     known = {**{name: ours[name] for name in there if name in ours}, **added}
     if content is None:
-        content = _is_phoenix(provider) or any(each.sends_content for each in known.values())
+        content = is_phoenix(provider) or any(each.sends_content for each in known.values())
     return Pipeline(
         provider,
         owned=False,
@@ -267,13 +268,6 @@ def _connected(
     )
 
 
-def _usable_global_provider() -> TracerProvider | None:
-    provider = trace.get_tracer_provider()
-    if isinstance(provider, TracerProvider) and not _is_langflows(provider):
-        return provider
-    return None
-
-
 def _enrich_global_provider(*, untold: bool) -> bool:
     provider = trace.get_tracer_provider()
     if untold and isinstance(provider, trace.ProxyTracerProvider):
@@ -286,20 +280,3 @@ def _enrich_global_provider(*, untold: bool) -> bool:
         return False
     enrich(provider)
     return True
-
-
-def _is_langflows(provider: TracerProvider) -> bool:
-    """Tell whether `provider` is lfx's own (1.12+), which exports its own scopes only.
-
-    The one place that reads a private name of the SDK; where it is gone the answer is no.
-    """
-    processor = getattr(provider, "_active_span_processor", None)
-    return any(
-        type(each).__name__ == "ApplicationOnlySpanProcessor"
-        for each in getattr(processor, "_span_processors", ())
-    )
-
-
-def _is_phoenix(provider: trace.TracerProvider) -> bool:
-    """Tell whether `provider` was made by `phoenix.otel.register`."""
-    return type(provider).__module__.partition(".")[0] == "phoenix"

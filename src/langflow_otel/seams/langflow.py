@@ -91,10 +91,9 @@ def component_of(graph: Any, vertex: Any, here: Context, hidden: NamePatterns) -
     """Describe the component that `vertex` is going to run; what is current is `here`."""
     run = identity(here)
     kind = type_of(vertex)
-    component_id = label(vertex.id)
     upstream = sorted({label(edge.source_id) for edge in vertex.incoming_edges})
     return Component(
-        id=component_id,
+        id=label(vertex.id),
         type=kind,
         display_name=label(vertex.display_name or vertex.id),
         kind=kind_of(vertex),

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import Span, Status, StatusCode, Tracer
 
@@ -15,7 +16,7 @@ from langflow_otel.guard import safely
 from langflow_otel.spans.active import ActiveSpan, Failure
 from langflow_otel.spans.documents import document_attributes
 from langflow_otel.spans.model import Model
-from langflow_otel.spans.stream import StreamedOutput, tell_first_token
+from langflow_otel.spans.stream import StreamedOutput, how_far_read, tell_first_token
 from langflow_otel.spans.told import Component
 
 # An agent's place among agents, in LangSmith's words.
@@ -41,8 +42,8 @@ class ComponentSpan(ActiveSpan):
         """
         super().__init__(span, capture, content)
         self.component = component
-        #: Whether content is never captured here: the component is one of those, or is below one.
         here = self.context
+        #: Whether content is never captured here: the component is one of those, or is below one.
         self.hidden = component.hidden or run_context.is_hidden(here)
         self._above = run_context.current_component(here)
         self.model_was_called = False
@@ -66,13 +67,18 @@ class ComponentSpan(ActiveSpan):
         self._released = 0
         # What goes wrong in a tool is the agent's business: it may well go on.
         self._flow = None if component.is_tool else run_context.current_flow(here)
-        self.context = run_context.inside(
-            span,
+        self.context = self._inside()
+
+    def _inside(self) -> Context:
+        """Return the context of what runs in the component."""
+        told = self.component
+        return run_context.inside(
+            self.span,
             component=self,
-            session_id=component.session_id,
-            user_id=component.user_id,
-            hidden=component.hidden,
-            loop=component.iteration,
+            session_id=told.session_id,
+            user_id=told.user_id,
+            hidden=told.hidden,
+            loop=told.iteration,
         )
 
     def mark_cached(self) -> None:
@@ -98,11 +104,10 @@ class ComponentSpan(ActiveSpan):
         told = {names.AGENT_NAME: self.component.display_name, names.AGENT_TYPE: role}
         self.span.set_attributes(told)
 
-    def record_inputs(self, inputs: Mapping[str, Any]) -> None:
+    def record_inputs(self, inputs: dict[str, Any]) -> None:
         """Capture the inputs the component runs with."""
         if inputs and self.content.inputs:
-            known = inputs if type(inputs) is dict else dict(inputs)
-            self.set_input(self._measured(self.capture.json, known))
+            self.set_input(self._measured(self.capture.json, inputs))
 
     def record_outputs(self, outputs: Mapping[str, Any], *, answered: bool) -> None:
         """Capture what came out; `answered` says that a model's answer is among it.
@@ -228,7 +233,9 @@ class ComponentSpan(ActiveSpan):
     def _before_end(self) -> None:
         if self._streams:
             self._show_streamed()
-            self._tell_what_was_read()
+            read = how_far_read(self._streams) if self._failure is None else None
+            if read is not None:
+                self.span.set_attribute(names.STREAM_READ, read)
         # A component that only hands a model on, or whose call a model span tells of, is no call.
         if self.is_agent:
             self._tell_agent()
@@ -236,11 +243,6 @@ class ComponentSpan(ActiveSpan):
             self.span.set_attribute(names.SPAN_KIND, names.KIND_CHAIN)
         elif self._model is not None and not self.model_was_called:
             self._tell_model(self._model)
-
-    def _tell_what_was_read(self) -> None:
-        if self._failure is None and not all(stream.whole for stream in self._streams):
-            began = any(stream.began for stream in self._streams)
-            self.span.set_attribute(names.STREAM_READ, "partly" if began else "no")
 
     def _tell_model(self, model: Model) -> None:
         """Tell of the model call: here, or, where this is more than that, in a span below."""

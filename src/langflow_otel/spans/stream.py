@@ -1,7 +1,7 @@
 """What a component streams: its span stays open until the stream has come to its end."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from opentelemetry.trace import Span
@@ -78,6 +78,13 @@ class StreamedOutput:
         left = self._to_end.take()
         self.ended = True
         return left
+
+
+def how_far_read(streams: Sequence[StreamedOutput]) -> str | None:
+    """Return `partly` or `no` of streams that were not all read to their end; else None."""
+    if all(stream.whole for stream in streams):
+        return None
+    return "partly" if any(stream.began for stream in streams) else "no"
 
 
 def tell_first_token(span: Span, streams: Iterable[StreamedOutput]) -> None:
