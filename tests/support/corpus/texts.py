@@ -135,6 +135,15 @@ CODE = [
     ("curl-header", f'curl -s https://x.example.com -H "X-Api-Key: {KEY}"', LONG, "x.example.com"),
     ("curl-user", f"curl -u ann.berg:{PW} https://x.example.com/v1", (PW,), "x.example.com/v1"),
     ("option", f"mytool --password {PW} --host db7", (PW,), "--host db7"),
+    ("option-alone", f"--password {PW} --host db7", (PW,), "--host db7"),
+    ("option-in-brackets", f"(--password {PW} --host db7)", (PW,), "--host db7"),
+    (
+        "capitals-name-value",
+        f'[{{"Name": "DB_PASSWORD", "Value": "{PW}"}}, '
+        f'{{"Value": "{OTHER}", "Key": "SMTP_PASSWORD"}}] are the settings',
+        (PW, OTHER),
+        "DB_PASSWORD",
+    ),
     ("option-equals", f"mytool --auth-token={TOKEN} --host db7", SHORT, "--host db7"),
     ("export", f"export SECRET_KEY={TOKEN}; make run", SHORT, "make run"),
     ("powershell", f'$env:AZURE_API_KEY = "{KEY}"\nGet-Item .', LONG, "AZURE_API_KEY", "Get-Item"),
