@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor
 
 from langflow_otel.collected import end_all
 from langflow_otel.export.gate import Gate, is_important
-from langflow_otel.export.size import size_of
+from langflow_otel.export.size import weight_of
 from langflow_otel.guard import safely
 from langflow_otel.plain import plain
 
@@ -99,9 +99,9 @@ class FanOutSpanProcessor(SpanProcessor):
         if context is None or not context.trace_flags.sampled:
             return
         known = plain(span.attributes)
-        size, important = size_of(span, known), is_important(span, known)
+        weight, important = weight_of(span, known), is_important(span, known)
         for gate in self.gates:
-            gate.offer(span, size, important=important)
+            gate.offer(span, weight, important=important)
 
 
 def _renew_all() -> None:

@@ -14,7 +14,7 @@ from langflow_otel.export.account import LOG_INTERVAL, QUEUE_BYTES, SHUTDOWN, Ro
 from langflow_otel.export.background import Background, promise
 from langflow_otel.export.content import shed
 from langflow_otel.export.destination import DestinationSpanExporter
-from langflow_otel.export.size import size_of
+from langflow_otel.export.size import weight_of
 
 MakeProcessor = Callable[[SpanExporter], BatchSpanProcessor]
 # The shares of the queue, in percent, that are open to spans with their content and to spans at
@@ -54,8 +54,8 @@ class Gate:
         self._lock = threading.Lock()
         self._background = Background(self.exporter.account.tell, LOG_INTERVAL)
 
-    def offer(self, span: ReadableSpan, size: int, *, important: bool) -> None:
-        """Let `span`, of `size` bytes, into the queue, if it is for this destination and fits."""
+    def offer(self, span: ReadableSpan, weight: int, *, important: bool) -> None:
+        """Let `span`, of `weight` bytes, into the queue, if it is for this destination and fits."""
         account = self.exporter.account
         if not self.exporter.selects(span):
             return
@@ -63,17 +63,17 @@ class Gate:
             account.refuse(SHUTDOWN)
             return
         whole = span
-        reason = account.admit(size, self._room[_ANY if important else _WITH_CONTENT])
+        reason = account.admit(weight, self._room[_ANY if important else _WITH_CONTENT])
         if reason is not None:
             if reason == QUEUE_BYTES:
-                span, size = _lighter(span, size)
-            reason = account.admit(size, self._room[_ALL if important else _ANY])
+                span, weight = _lighter(span, weight)
+            reason = account.admit(weight, self._room[_ALL if important else _ANY])
         if reason is not None:
             account.refuse(reason)
             return
         if span is not whole:
             account.add("without_content")
-        self._held[id(span)] = size
+        self._held[id(span)] = weight
         self._processor.on_end(span)
 
     def flush(self) -> "Future[None]":
@@ -114,8 +114,8 @@ class Gate:
         self._begin()
 
     def _release(self, spans: Sequence[ReadableSpan]) -> None:
-        sizes = [self._held.pop(id(span), 0) for span in spans]
-        self.exporter.account.release(len(spans), sum(sizes))
+        weights = [self._held.pop(id(span), 0) for span in spans]
+        self.exporter.account.release(len(spans), sum(weights))
         self._tell_waiting()
 
     def _tell_waiting(self) -> None:
@@ -149,11 +149,11 @@ class _ReleasingSpanExporter(SpanExporter):
         return self._exporter.force_flush(timeout_millis)
 
 
-def _lighter(span: ReadableSpan, size: int) -> tuple[ReadableSpan, int]:
-    """Return `span` without its content, and its size, if that makes it smaller."""
+def _lighter(span: ReadableSpan, weight: int) -> tuple[ReadableSpan, int]:
+    """Return `span` without its content, and its weight, if that makes it smaller."""
     bare = shed(span)
-    bare_size = size_of(bare)
-    return (bare, bare_size) if bare_size < size else (span, size)
+    lighter = weight_of(bare)
+    return (bare, lighter) if lighter < weight else (span, weight)
 
 
 def is_important(span: ReadableSpan, known: Mapping[str, Any]) -> bool:
