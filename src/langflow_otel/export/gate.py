@@ -14,7 +14,7 @@ from langflow_otel.export.account import LOG_INTERVAL, QUEUE_BYTES, SHUTDOWN, Ro
 from langflow_otel.export.background import Background, promise
 from langflow_otel.export.content import shed
 from langflow_otel.export.destination import DestinationSpanExporter
-from langflow_otel.export.size import weight_of
+from langflow_otel.export.size import weight_of_copy
 
 MakeProcessor = Callable[[SpanExporter], BatchSpanProcessor]
 # The shares of the queue, in percent, that are open to spans with their content and to spans at
@@ -152,7 +152,7 @@ class _ReleasingSpanExporter(SpanExporter):
 def _lighter(span: ReadableSpan, weight: int) -> tuple[ReadableSpan, int]:
     """Return `span` without its content, and its weight, if that makes it smaller."""
     bare = shed(span)
-    lighter = weight_of(bare)
+    lighter = weight_of_copy(bare)
     return (bare, lighter) if lighter < weight else (span, weight)
 
 
