@@ -8,6 +8,7 @@ PYTHON ?= $(shell for python in python3 python python3.14 python3.13 python3.12 
 ARGS ?=
 # So many test files run side by side; WORKERS=0 runs one after the other.
 WORKERS ?= 2
+workers = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 venvs := $(CURDIR)/.venvs
 prepare = @$(if $(PYTHON),,$(error Python 3.10 to 3.14 is needed, and none was found; name one: make PYTHON=/path/to/python3 $@))$(PYTHON) tools/bootstrap.py
@@ -28,8 +29,8 @@ demo: ## Runs real flows, traced into a real Phoenix, and shows them
 
 test: ## Runs the tests: all on the newest Langflow, the quick ones on the oldest
 	$(prepare) phoenix test oldest
-	$(venvs)/test/bin/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
-	$(venvs)/oldest/bin/python -m pytest -n $(WORKERS) --dist loadfile -m "not server and not phoenix and not slow" $(ARGS)
+	$(venvs)/test/bin/python -m pytest $(workers) -m "not exhaustive" $(ARGS)
+	$(venvs)/oldest/bin/python -m pytest $(workers) -m "not server and not phoenix and not slow" $(ARGS)
 
 test-all: ## Runs the tests on every Langflow from 1.7 on and every Python at hand (takes long)
 	$(prepare) phoenix nox

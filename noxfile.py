@@ -130,5 +130,5 @@ def run(session: nox.Session, langflow: str, also: Sequence[str], part: Sequence
     if versions:  # nox --install-only runs nothing
         result.parent.mkdir(parents=True, exist_ok=True)
         result.write_text(versions)
-    workers = ("-n", "2", "--dist", "loadfile")
+    workers = ("-n", "2", "--dist", "loadfile", "--no-loadscope-reorder")
     session.run("python", "-m", "pytest", *part, *workers, f"--junitxml={junit}", *session.posargs)

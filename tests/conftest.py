@@ -64,6 +64,16 @@ _TRACING_VARIABLES = (
 STORES_MESSAGES = importlib.util.find_spec("langflow") is not None and before("1.12")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the files that start servers come first: what is short fills the time that is left."""
+
+    def with_marker(name: str) -> set[Path]:
+        return {item.path for item in items if item.get_closest_marker(name)}
+
+    servers, slow = with_marker("server"), with_marker("slow") | with_marker("phoenix")
+    items.sort(key=lambda item: (item.path not in servers, item.path not in slow))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def langflow_services() -> None:
     """Make the tables of a whole Langflow before 1.12, whose flows store messages in process."""

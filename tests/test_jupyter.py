@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.faults import DEAD
 from tests.support.invariants import check
 from tests.support.process import OFFLINE, clean_environment
 from tests.support.receiver import OtlpReceiver
@@ -47,6 +48,7 @@ def kernel(receiver: OtlpReceiver) -> Iterator[tuple[Any, Any]]:
             **OFFLINE,
             "PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint,
             "OTEL_BSP_SCHEDULE_DELAY": "3000000",
+            "OTEL_PYTHON_LANGFLOW_SHUTDOWN_TIMEOUT": "2000",
             "PYTHONPATH": str(Path(__file__).parent.parent),
         }
     )
@@ -86,3 +88,19 @@ def test_a_kernel_that_is_shut_down_sends_what_its_cells_ran(
     told = {span.name: span.attributes for span in receiver.spans}
     assert told["Slow"]["langflow.flow.status"] == "cancelled"
     assert told["Wait"]["langflow.component.status"] == "cancelled"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dead", DEAD)
+def test_a_kernel_whose_backend_is_dead_ends_by_itself(
+    dead: str, kernel: tuple[Any, Any], receiver: OtlpReceiver
+) -> None:
+    manager, cells = kernel
+    with receiver.faults.mode(DEAD[dead]()):
+        for cell in (BEGIN, RUN, UNDER_WAY):
+            assert execute(cells, cell) == ""
+        process = manager.provisioner.process
+        cells.shutdown()
+        # Jupyter kills a kernel only that has not ended after some seconds.
+        assert process.wait(60) == 0
+    assert receiver.spans == []

@@ -13,12 +13,11 @@ from opentelemetry.trace import StatusCode
 from langflow_otel import LangflowInstrumentor
 from langflow_otel.export.account import Statistics
 from langflow_otel.selection import SCOPE
-from tests.support import faults
 from tests.support.counting import CountingSpanProcessor
+from tests.support.faults import DEAD
 from tests.support.receiver import OtlpReceiver
 
 MB, KB = 1_000_000, 1_000
-FAULTS = {"hanging": faults.hanging, "refusing": faults.refusing}
 
 
 class Text(str):
@@ -59,7 +58,7 @@ def cap() -> int:
     return 4 << 20
 
 
-@pytest.fixture(params=FAULTS)
+@pytest.fixture(params=DEAD)
 def dead(
     request: pytest.FixtureRequest,
     receiver: OtlpReceiver,
@@ -69,7 +68,7 @@ def dead(
     environment.setenv("OTEL_PYTHON_LANGFLOW_QUEUE_MAX_BYTES", str(cap))
     environment.setenv("PHOENIX_COLLECTOR_ENDPOINT", receiver.endpoint)
     environment.setenv("OTEL_PYTHON_LANGFLOW_SHUTDOWN_TIMEOUT", "100")
-    with receiver.faults.mode(FAULTS[request.param]()):
+    with receiver.faults.mode(DEAD[request.param]()):
         LangflowInstrumentor().instrument()
         try:
             yield Dead()

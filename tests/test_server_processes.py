@@ -205,7 +205,14 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 # Four workers that each import Langflow by themselves, twice.
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    ("workers", "preload"), [(4, "true"), (4, "false"), (1, "true"), (1, "false")], ids=str
+    ("workers", "preload"),
+    [
+        (4, "true"),
+        pytest.param(4, "false", marks=pytest.mark.exhaustive),
+        pytest.param(1, "true", marks=pytest.mark.exhaustive),
+        (1, "false"),
+    ],
+    ids=str,
 )
 def test_workers_send_their_own_spans_once_also_when_they_are_recycled(
     workers: int, preload: str, backend: OtlpReceiver, database: dict[str, str]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support import faults, flows
-from tests.support.faults import Fault
+from tests.support import flows
+from tests.support.faults import DEAD
 from tests.support.lfx_cli import LfxServe, lfx_run, lfx_running
 from tests.support.process import Process
 from tests.support.receiver import OtlpReceiver
@@ -20,7 +20,6 @@ from tests.support.stopped import in_the_middle, in_vain, told_as_cancelled
 PREFIX = ("langflow-otel", "run", "--")
 # A command that has not ended by then hangs.
 PATIENCE = 60.0
-DEAD: dict[str, Callable[[], Fault]] = {"hanging": faults.hanging, "refusing": faults.refusing}
 # For ever, of what must not be waited for; a second of what must.
 DYING = {"OTEL_BSP_EXPORT_TIMEOUT": "3600000", "OTEL_PYTHON_LANGFLOW_SHUTDOWN_TIMEOUT": "1000"}
 LOST = r"langflow-otel: \d spans (did not reach|still wait for) phoenix"

@@ -330,6 +330,9 @@ MODES: Mapping[str, Callable[[], Fault]] = {
 }
 """The faults that need no more to be said, by name: the rows of a fault matrix."""
 
+DEAD: Mapping[str, Callable[[], Fault]] = {"hanging": hanging, "refusing": refusing}
+"""The two ways in which a backend is away."""
+
 
 def _replying(name: str, reply: Reply) -> Fault:
     def strike(exchange: Exchange) -> bool:

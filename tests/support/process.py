@@ -24,12 +24,23 @@ _FOREIGN = ("OTEL_", "LANGFLOW_", "LFX_", "PHOENIX_", "LANGFUSE_", "LANGSMITH_",
 _SLOW = "PYTHONDONTWRITEBYTECODE"
 _DEAD_PROXY = "http://127.0.0.1:9"
 
+# Of what the environment of the tests brings along (with traceloop's SDK), those whose clients no
+# test has: `opentelemetry-instrument` would load each client in each process.
+_NOT_USED = (
+    "agno,aleph_alpha_client,anthropic,boto3,chromadb,cohere,crewai,google_cloud_aiplatform,"
+    "google_generativeai,groq,haystack,haystack-ai,ibm-watson-machine-learning,lancedb,litellm,"
+    "llama-index,marqo,milvus,mistralai,ollama,openai_agents,pinecone_client,qdrant_client,redis,"
+    "replicate,sagemaker,together,transformers,voyageai,weaviate_client,writer"
+)
+
 OFFLINE = {
     **dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), _DEAD_PROXY),
     **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), _DEAD_PROXY),
     "no_proxy": "127.0.0.1,localhost",
     "NO_PROXY": "127.0.0.1,localhost",
     "DO_NOT_TRACK": "true",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "true",
+    "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": _NOT_USED,
 }
 """Environment that keeps a server from calling home: whatever leaves the machine is refused."""
 
