@@ -108,12 +108,13 @@ LAYOUTS = (
         in_query=True,
     ),
     # --token …, and the same in a list of arguments; curl -u user:…
+    # What stands in brackets for any value, [--token TOKEN], is none.
     Layout(
         lambda text: "-" in text,
         (
             re.compile(
                 _OPTION + r"(?:[ ]{1,8}|[ ]{0,8}\n|[\"'],\s{0,8})"
-                r"(?P<value>(?<=\n)(?!-)[^\n]+|(?<=\s)(?![\s-])[^\s\"']+)"
+                r"(?P<value>(?<=\n)(?!-)[^\n]+|(?<=\s)(?![\s-]|[A-Z_]+\])[^\s\"']+)"
             ),
             re.compile(
                 rf"{_OPTION}(?:[ ]{{1,8}}|[\"'],\s{{0,8}}){_QUOTE}(?P<value>(?:(?!(?P=quote)).)+)"
