@@ -117,6 +117,7 @@ def test_without_a_terminal_it_shows_the_traces_and_ends(
 
 
 @pytest.mark.phoenix
+@pytest.mark.exhaustive
 def test_with_a_terminal_it_stays_until_ctrl_c(phoenix_python: str, tmp_path: Path) -> None:
     """Phoenix can be looked at meanwhile; then it is gone, and so is its folder."""
     ours, its = pty.openpty()

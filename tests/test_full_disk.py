@@ -50,6 +50,7 @@ def counting(small: Phoenix, environment: pytest.MonkeyPatch) -> Iterator[Counti
     LangflowInstrumentor().uninstrument()
 
 
+@pytest.mark.exhaustive
 async def test_a_phoenix_whose_disk_is_full_costs_the_flows_nothing(
     small: Phoenix, counting: CountingSpanProcessor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -91,7 +91,9 @@ def test_a_kernel_that_is_shut_down_sends_what_its_cells_ran(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dead", DEAD)
+@pytest.mark.parametrize(
+    "dead", ["hanging", pytest.param("refusing", marks=pytest.mark.exhaustive)]
+)
 def test_a_kernel_whose_backend_is_dead_ends_by_itself(
     dead: str, kernel: tuple[Any, Any], receiver: OtlpReceiver
 ) -> None:

@@ -373,7 +373,7 @@ def test_a_worker_that_gunicorn_replaces_sends_what_is_left(receiver: OtlpReceiv
     port = free_port()
     env = {"PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint, **PROCESS_IDS}
     answered = Counter[str]()
-    # A signal that comes while gunicorn forks one more worker is lost to that, which is killed then.
+    # A signal that comes while gunicorn forks a worker is lost to that, which is killed then.
     with gunicorn(port, env, 3, graceful_timeout=20) as process:
         deadline = time.monotonic() + 60
         while len(answered) < 5 and time.monotonic() < deadline:

@@ -240,8 +240,8 @@ asyncio.run(flows.run_flow(flows.http_call("httpx", sys.argv[1])))
     ("propagators", "sent"),
     [
         ("tracecontext", {"traceparent"}),
-        ("baggage", {"baggage"}),
-        ("none", set()),
+        pytest.param("baggage", {"baggage"}, marks=pytest.mark.exhaustive),
+        pytest.param("none", set(), marks=pytest.mark.exhaustive),
         (None, {"traceparent", "baggage"}),
     ],
 )

@@ -147,7 +147,7 @@ async def test_the_global_provider_is_never_set(
     assert api._TRACER_PROVIDER is None
 
 
-@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("when", ["before", pytest.param("after", marks=pytest.mark.exhaustive)])
 def test_beside_langflows_own_export_every_span_arrives_in_the_same_trace(
     receiver: OtlpReceiver, when: str
 ) -> None:

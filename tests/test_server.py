@@ -702,6 +702,7 @@ CHAIN {flow["name"]} ~cancelled
     assert [span.name for span in spans if span.status == "ERROR"] == []
 
 
+@pytest.mark.exhaustive
 def test_bare_opentelemetry_instrument_langflow_run(phoenix: Phoenix) -> None:
     pytest.importorskip("langflow", reason="no langflow-base in this environment")
     env: dict[str, Any] = {

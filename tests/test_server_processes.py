@@ -210,7 +210,7 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         (4, "true"),
         pytest.param(4, "false", marks=pytest.mark.exhaustive),
         pytest.param(1, "true", marks=pytest.mark.exhaustive),
-        (1, "false"),
+        pytest.param(1, "false", marks=pytest.mark.exhaustive),
     ],
     ids=str,
 )

@@ -527,7 +527,11 @@ def test_langchain_sends_nothing_of_a_flow_to_langsmith_and_the_rest_as_before(
     ("destinations", "variables"),
     [
         ("phoenix", {}),
-        ("langsmith", {"OTEL_PYTHON_LANGFLOW_REPLACE_TRACERS": "false"}),
+        pytest.param(
+            "langsmith",
+            {"OTEL_PYTHON_LANGFLOW_REPLACE_TRACERS": "false"},
+            marks=pytest.mark.exhaustive,
+        ),
     ],
 )
 def test_langchain_goes_on_sending_flows_to_langsmith_where_it_is_not_replaced(
@@ -717,6 +721,7 @@ def test_on_a_server_the_feedback_of_a_user_lands_on_our_trace(served: Served) -
 
 
 @pytest.mark.server
+@pytest.mark.exhaustive
 def test_on_a_server_without_replacing_langflows_own_tracers_send(doubled: Served) -> None:
     assert _own_requests(doubled) == {"langfuse": True, "langsmith": True, "phoenix": True}
     assert "langfuse" in doubled.handlers

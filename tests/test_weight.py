@@ -14,7 +14,7 @@ from opentelemetry.trace import Link, Span, SpanContext
 from langflow_otel.export.content import shed
 from langflow_otel.export.size import weight_of, weight_of_copy
 
-SPANS = 500
+SPANS = 200
 numbers = count(1000)
 
 
