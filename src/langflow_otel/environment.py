@@ -118,9 +118,11 @@ GenAI semantic conventions) or `both`. Default: what the destination reads.
 
 OTEL_PYTHON_LANGFLOW_QUEUE_MAX_BYTES = "OTEL_PYTHON_LANGFLOW_QUEUE_MAX_BYTES"
 """
-The most bytes of spans that wait for one destination. Default: 67108864 (64 MiB).
+The most memory, in bytes, that the spans which wait for one destination take. Default: 67108864
+(64 MiB).
 
-The most spans are `OTEL_BSP_MAX_QUEUE_SIZE` (8192). What does not fit is counted and not sent.
+A span without any content takes 3 to 5 KB. The most spans are `OTEL_BSP_MAX_QUEUE_SIZE` (8192).
+What does not fit is counted and not sent.
 """
 
 OTEL_PYTHON_LANGFLOW_SHUTDOWN_TIMEOUT = "OTEL_PYTHON_LANGFLOW_SHUTDOWN_TIMEOUT"
