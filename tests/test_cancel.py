@@ -360,4 +360,4 @@ async def test_of_hundreds_of_runs_nothing_is_left_open_and_nothing_grows(traced
     # Of runs that have ended only so many are remembered, for the exporters.
     gc.collect()
     assert len(secrets._finished) <= secrets._FINISHED_RUNS
-    assert set(secrets._runs.values()) - before <= set(secrets._finished)
+    assert set(secrets._runs.values()) - before <= set(secrets._finished.values())

@@ -212,6 +212,25 @@ async def test_secrets_are_masked_in_others_spans_where_no_content_is_captured(
     assert _called(spans, "GET /**********").attributes["url.full"] == "https://h/**********"
 
 
+async def test_secrets_are_masked_in_mappings_on_others_spans(
+    run: Callable[..., Any], environment: pytest.MonkeyPatch
+) -> None:
+    """New versions of OpenTelemetry keep mappings, and what is nested, as attributes."""
+    environment.setenv(PREFIX + "CAPTURE_CONTENT", "true")
+    LangflowInstrumentor().instrument()
+    provider = LangflowInstrumentor().tracer_provider
+    assert provider is not None
+    messages: Any = [{"role": "user", "content": "it is password=hunter2secretA1, keep it"}]
+    headers: Any = {"authorization": "hunter2-of-a-header", "accept": "text/html"}
+    with provider.get_tracer("others").start_as_current_span("chat") as span:
+        span.set_attribute("gen_ai.input.messages", messages)
+        span.set_attribute("sent.headers", headers)
+    LangflowInstrumentor().uninstrument()
+    spans = await run()
+    assert _called(spans, "chat")
+    assert "hunter2" not in repr(spans)
+
+
 async def test_added_names_are_masked_on_every_span(run: Callable[..., Any]) -> None:
     flow = flows.echo_of_secrets(note="customerNumber=C-4711", password="x")
     spans = await run(flow, mask_keys=["customer-number"])

@@ -67,6 +67,17 @@ BY_NAME: list[Any] = [
     f"password: >-\n  {S}\n",
     f"password={S}(1)",
     f"{'password' + '_abcdefgh' * 6}={S}",
+    # A harmless name before it, in the same text and in the one before.
+    f"run it with -v\nmycli --token {S}",
+    f"docker run --rm -it\n  myimg --api-key {S}",
+    f"sh -c \"mycli --token '{S}'\"",
+    f"config.yaml: |\n    db:\n      password: |\n        {S}",
+    {"a": "use -v", "b": f"mycli --token {S}"},
+    ["ls -l", f"psql --password {S}"],
+    f'<wsse:Password Type="PasswordText">{S}</wsse:Password>',
+    f"<password><![CDATA[{S}]]></password>",
+    f"--token\t{S}",
+    f'AUTHORIZATION: Digest username="x", response="{S}"',
     "Basic " + base64.b64encode(f"bob:pässwörd{S}".encode("latin-1")).decode(),
 ]
 
@@ -191,3 +202,62 @@ class Slotted:
 
 def test_what_stands_in_slots_is_read() -> None:
     assert json.loads(_shown(Slotted(1, "x"))[0]) == {"a": 1, "b": "x"}
+
+
+SLOW = {
+    "backslashes": "\\" * 16_000,
+    "a key, a line and backslashes": "k" * 16 + "\n" + "\\" * 16_000,
+    "a quote and backslashes": '"' + "\\" * 16_000,
+    "backslashes before letters": ("\\" * 40 + "n") * 400,
+    "options": "(-u" * 5_000,
+    "beginnings of keys": "gl" * 8_000,
+    "options and quotes": '-a "' * 4_000,
+}
+SECRETS = {
+    "backslashes": "\\" * 8 + "x9zzq",
+    "what is escaped": '"\\\'/"x9zzq',
+    "a path": "/run/secrets-a1",
+    "a key": "k9" * 20,
+    "a long text": "漢字" * 2000,
+}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("text", SLOW)
+@pytest.mark.parametrize("secret", SECRETS)
+def test_no_text_takes_for_ever(text: str, secret: str) -> None:
+    """Each took from seconds to years."""
+    assert _capture(SECRETS[secret]).text(SLOW[text]).text
+
+
+def test_a_run_of_backslashes_in_a_secret_is_found_however_often_it_is_escaped() -> None:
+    secret = "pw\\\\x9zzq\\end"
+    quoted = secret
+    for _ in range(3):
+        quoted = json.dumps({"x": quoted})
+        assert "x9zzq" not in _capture(secret).text(f"got {quoted}").text
+
+
+def test_a_long_secret_is_found_as_json_writes_it() -> None:
+    secret = "line one of it: é\n" * 40 + S
+    for quoted in (json.dumps(secret), json.dumps(secret, ensure_ascii=False)):
+        assert S not in _capture(secret).text(f"got {quoted}").text
+
+
+def test_an_error_that_is_made_where_a_hidden_one_was_is_not_hidden() -> None:
+    secrets = RunSecrets()
+    for number in range(100):
+        error = ValueError(f"number {number}")
+        assert not secrets.hides_error(error)
+        secrets.hide_error(error)
+        assert secrets.hides_error(error)
+        del error
+
+
+def test_an_object_one_of_whose_slots_is_not_set_is_shown_without_it() -> None:
+    @dataclasses.dataclass(slots=True)
+    class Slotted:
+        there: str = "yes"
+        later: str = dataclasses.field(init=False)
+
+    assert _capture().value(Slotted()).text == '{"there":"yes"}'

@@ -2,6 +2,7 @@
 
 import base64
 import html
+import json
 import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
@@ -16,7 +17,12 @@ _LONG_RUN = re.compile(rf"[\w+/=-]{{{RUN}}}", re.ASCII)
 # What is left as it is in a URL: nothing, a path's slash, what httpx, and what requests leaves.
 _SAFE_IN_URLS = ("", "/", "!$&'()*+,;=:@/~", "!#$%&'()*+,/:;=?@[]~")
 _NEEDS_ESCAPE = re.compile(r"[^ -~]|[\"'\\/]")
-BREAK = re.compile(r"(?:[\r\n]|\\+[rn])+")
+# A run of backslashes is looked at from its beginning only: from each of them takes quadratic time.
+BREAK = re.compile(r"(?:[\r\n]|(?<!\\)\\+[rn])+")
+_UNITS = re.compile(r"\\+|[^\\]")
+# A longer value is looked for as JSON writes it, and not as anything may: its pattern would be
+# thousands of alternatives.
+_LONGEST_ESCAPED = 256
 _PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
 T = TypeVar("T", str, bytes)
 
@@ -39,16 +45,23 @@ def forms_of(value: str) -> tuple[Form, ...]:
 def escaped(value: str) -> re.Pattern[str] | None:
     """Return what finds `value` in texts that quote it, of whatever language, however often.
 
-    None for a value that has nothing to escape.
+    None for a value that has nothing to escape, or is long.
     """
-    if not _NEEDS_ESCAPE.search(value):
+    if len(value) > _LONGEST_ESCAPED or not _NEEDS_ESCAPE.search(value):
         return None
-    return re.compile("".join(map(_escaped_character, value)))
+    # Where the first may have backslashes before it, they are all of theirs.
+    first = r"(?<!\\)" if _NEEDS_ESCAPE.match(value) else ""
+    return re.compile(first + "".join(map(_escaped_unit, _UNITS.findall(value))))
 
 
-def _escaped_character(character: str) -> str:
+def _escaped_unit(unit: str) -> str:
+    """Return what matches a character, or a run of backslashes, in all ways to escape it."""
+    character = unit[0]
     if not _NEEDS_ESCAPE.match(character):
         return re.escape(character)
+    if character == "\\":
+        # As one: how many stand for how many would be tried in all ways.
+        return r"(?:(?:\\+(?:u00|x|U000000)5[cC])+|\\+)"
     units = character.encode("utf-16-be", "surrogatepass")
     codes = "".join(rf"\\+u(?i:{units[at : at + 2].hex()})" for at in range(0, len(units), 2))
     short = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f"}.get(character)
@@ -68,6 +81,10 @@ def _written(value: str) -> Iterable[str]:
         if "%" in form:
             yield re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), form)
     yield html.escape(value)
+    if len(value) > _LONGEST_ESCAPED:
+        yield from (
+            json.dumps(value, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)
+        )
     for shift in range(3):
         # In base64 three bytes are four characters, so what a value becomes depends on where it
         # begins; the characters at its ends that its neighbours have a part in are left out.

@@ -29,10 +29,15 @@ class Layout(NamedTuple):
         hides = names.hides_parameter if self.in_query else names.hides
         for pattern in self.patterns:
             named = "name" in pattern.groupindex
-            for match in pattern.finditer(text):
-                if not named or hides(match["name"]):
-                    at = match.span("value")
-                    yield at if at[0] >= 0 else match.span("bare")
+            match = pattern.search(text)
+            while match is not None:
+                at = match.span("value")
+                start, end = at if at[0] >= 0 else match.span("bare")
+                hidden = not named or hides(match["name"])
+                if hidden:
+                    yield start, end
+                # In what stands under a harmless name there may be another one.
+                match = pattern.search(text, match.end() if hidden else start)
 
 
 def places_in_layouts(text: str, names: SecretNames) -> Iterator[Span]:
@@ -69,7 +74,7 @@ LAYOUTS = (
     ),
     # Authorization: Digest username="…", response="…"
     Layout(
-        _has(":", "uthorization:"),
+        _has(":", "uthorization:", "UTHORIZATION:"),
         (
             re.compile(
                 _LINE + r"(?:proxy-)?authorization:[ \t]*(?:[\w-]+[ ])?(?P<value>\S[^\r\n]*)"
@@ -94,7 +99,12 @@ LAYOUTS = (
     # <password>…</password>
     Layout(
         _has("<", "</"),
-        (re.compile(r"<(?P<name>[\w:.-]{1,64})>(?P<value>[^<>]+)(?=</[\w:.-]{1,64}>)"),),
+        (
+            re.compile(
+                r"<(?P<name>[\w:.-]{1,64})(?:\s[^<>]{0,256})?>(?:<!\[CDATA\[)?(?P<value>[^<>]+)"
+                r"(?=>?</[\w:.-]{1,64}>)"
+            ),
+        ),
     ),
     # ?next=https%3A%2F%2F…%3Ftoken%3D…
     Layout(
@@ -113,14 +123,15 @@ LAYOUTS = (
         lambda text: "-" in text,
         (
             re.compile(
-                _OPTION + r"(?:[ ]{1,8}|[ ]{0,8}\n|[\"'],\s{0,8})"
+                _OPTION + r"(?:[ \t]{1,8}|[ ]{0,8}\n|[\"'],\s{0,8})"
                 r"(?P<value>(?<=\n)(?!-)[^\n]+|(?<=\s)(?![\s-]|[A-Z_]+\])[^\s\"']+)"
             ),
             re.compile(
-                rf"{_OPTION}(?:[ ]{{1,8}}|[\"'],\s{{0,8}}){_QUOTE}(?P<value>(?:(?!(?P=quote)).)+)"
+                rf"{_OPTION}(?:[ \t]{{1,8}}|[\"'],\s{{0,8}}){_QUOTE}(?P<value>(?:(?!(?P=quote)).)+)"
             ),
             re.compile(
-                r"-(?<![\w-]-)(?:u|-user|-proxy-user)(?:[ ]*|[\"'],\s*)[\"']?[^\s:\"']+:"
+                r"-(?<![^\s\"'(\[]-)(?:u|-user|-proxy-user)(?:[ ]{0,8}|[\"'],\s{0,8})[\"']?"
+                r"[^\s:\"']{1,256}:"
                 r"(?P<value>[^\s\"']+)"
             ),
         ),

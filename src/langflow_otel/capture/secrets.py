@@ -5,7 +5,7 @@ import os
 import re
 import threading
 import weakref
-from collections import deque
+from contextlib import suppress
 from functools import lru_cache
 from urllib.parse import unquote
 
@@ -38,8 +38,9 @@ _ORDINARY = word_set(
     """
 )
 _WORDS = re.compile(r"[A-Z]?[a-z]+(?:[ _][A-Za-z][a-z]*)*")
-# So many finished runs are remembered for the exporters, which come later.
-_FINISHED_RUNS = 1024
+# So many finished runs are remembered for the exporters, which come later, with values of so many
+# characters in all their forms.
+_FINISHED_RUNS, _FINISHED_CHARACTERS = 1024, 32 << 20
 
 
 class RunSecrets:
@@ -58,7 +59,7 @@ class RunSecrets:
         self.renew()
         self._number = next(_numbers)
         self._size = 0
-        self._hidden_errors: set[int] = set()
+        self._weight = 0
 
     def renew(self) -> None:
         """Hold no lock: at first, and in a forked process."""
@@ -79,6 +80,11 @@ class RunSecrets:
         value = value.strip()
         if SHORTEST_BY_NAME <= len(value) <= _MAX_LENGTH and not _WORDS.fullmatch(value):
             self._add(value, named=True)
+
+    def add_content(self, text: str) -> None:
+        """Remember a text that is hidden, in pieces, up to what is remembered of a run."""
+        for at in range(0, min(len(text), _MAX_SIZE), _MAX_LENGTH):
+            self.add(text[at : at + _MAX_LENGTH])
 
     def add_object(self, value: object) -> None:
         """Remember the value that a SecretStr, or the like, hides."""
@@ -135,13 +141,16 @@ class RunSecrets:
         return text
 
     def hide_error(self, error: BaseException) -> None:
-        """Let nobody in this run tell what `error` says."""
-        self._hidden_errors.add(id(error))
-        self.add(str(error))
+        """Let nobody tell what `error` says."""
+        # On itself: by its id another one would be hidden that is made in its place.
+        with suppress(Exception):
+            setattr(error, _HIDDEN, True)
+        with suppress(Exception):
+            self.add(str(error))
 
     def hides_error(self, error: BaseException) -> bool:
         """Tell whether what `error` says must not be told."""
-        return id(error) in self._hidden_errors
+        return getattr(error, _HIDDEN, False) is True
 
     def _is_in(self, text: str) -> bool:
         return any(form.text in text for form in self._forms)
@@ -155,8 +164,6 @@ class RunSecrets:
                 _say_full()
                 return
             self._named += named
-            if not self._values:
-                _finished.append(self)
             self._size += len(value)
             if self._size > _MAX_SIZE:
                 _say_full()
@@ -168,6 +175,7 @@ class RunSecrets:
             pattern = escaped(value)
             if pattern is not None:
                 self._escaped = (*self._escaped, pattern)
+            _remember(self, sum(len(form.text) for form in forms))
 
 
 class NoSecrets(RunSecrets):
@@ -180,9 +188,12 @@ class NoSecrets(RunSecrets):
 
 
 _runs: "weakref.WeakValueDictionary[int, RunSecrets]" = weakref.WeakValueDictionary()
-_finished: deque[RunSecrets] = deque(maxlen=_FINISHED_RUNS)
+_finished: dict[int, RunSecrets] = {}
+_finished_weight = 0
 _runs_lock = threading.Lock()
 _numbers = itertools.count(1)
+# On an error that a hidden component raised.
+_HIDDEN = "_langflow_otel_hidden"
 # On a graph: the number of the run that its secrets were read for.
 _READ_FOR = "_langflow_otel_secrets"
 
@@ -197,6 +208,22 @@ def secrets_of(trace_id: int) -> RunSecrets:
         return found
     with _runs_lock:
         return _runs.setdefault(trace_id, RunSecrets())
+
+
+def _remember(secrets: RunSecrets, more: int) -> None:
+    """Keep `secrets`, which have so many characters `more`; those of the first runs go for them."""
+    global _finished_weight  # noqa: PLW0603
+    with _runs_lock:
+        # What had been let go of weighs as a whole again.
+        known = secrets._number in _finished
+        secrets._weight += more
+        _finished[secrets._number] = secrets
+        _finished_weight += more if known else secrets._weight
+        while len(_finished) > 1 and (
+            len(_finished) > _FINISHED_RUNS or _finished_weight > _FINISHED_CHARACTERS
+        ):
+            first = next(iter(_finished))
+            _finished_weight -= _finished.pop(first)._weight
 
 
 def _renew() -> None:

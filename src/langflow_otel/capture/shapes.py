@@ -66,9 +66,9 @@ _PATHS = re.compile(
 )
 # Of a run alone: what could be the beginning of one of the above.
 _HINTS = re.compile(
-    rb"(?:sk|gl\w+|nvapi|pplx|xai|tvly|csk|fc|pypi|tskey|CFPAT|NRAK|xox\w|xapp|GOCSPX|pat|key|KEY"
-    rb"|sq0\w+)-|(?:live|test|sec|gh[oprsu]|pat|hf|gsk|csk|ntn|npm|r8|fw|e2b|jina|glsa|sbp|figd"
-    rb"|rnd|sntry[su]|phx|ls_|api|oat|pt|sk|v1|ret|shp\w+)_|A(?:BIA|KIA|SIA|Iza|TATT|TCTT|TSTT)"
+    rb"(?:sk|gl\w{2,5}|nvapi|pplx|xai|tvly|csk|fc|pypi|tskey|CFPAT|NRAK|xox\w|xapp|GOCSPX|pat|key|KEY"
+    rb"|sq0\w{3})-|(?:live|test|sec|gh[oprsu]|pat|hf|gsk|csk|ntn|npm|r8|fw|e2b|jina|glsa|sbp|figd"
+    rb"|rnd|sntry[su]|phx|ls_|api|oat|pt|sk|v1|ret|shp\w{2,3})_|A(?:BIA|KIA|SIA|Iza|TATT|TCTT|TSTT)"
     rb"|ya29|1//0|hv[bsr]\.|SG\.|dapi|SK[0-9a-f]{8}|EAA|:AA|eyJ|LS0tLS1C|services/T|/webhooks/|webhookb2"
 )
 _PEM = "-----BEGIN"

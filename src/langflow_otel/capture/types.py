@@ -13,6 +13,7 @@ import io
 import pathlib
 import uuid
 from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from langflow_otel.capture.blobs import note_of_bytes
@@ -135,7 +136,10 @@ def _public_fields(value: Any) -> Any:
     except AttributeError:
         fields = {}
     slots = _slots(type(value))
-    fields.update({name: slot.__get__(value) for name, slot in slots.items() if name not in fields})
+    for name, slot in slots.items():
+        # One that is not set is not there.
+        with suppress(AttributeError):
+            fields.setdefault(name, slot.__get__(value))
     extra = fields.get("__pydantic_extra__") or {}
     return {name: item for name, item in {**fields, **extra}.items() if name[:1] != "_"}
 

@@ -160,6 +160,8 @@ class _View:
             return self._string(name, value)
         if isinstance(value, bytes):
             return note_of_bytes(value)
+        if isinstance(value, Mapping):
+            return {key: self._value(f"{name}.{key}", item) for key, item in value.items()}
         if isinstance(value, Sequence):
             return [self._value(name, item) for item in value]
         return value

@@ -8,6 +8,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from langflow_otel.plain import plain
 
+_NUMBERS = frozenset({bool, int, float})
+
 
 class _Scale(NamedTuple):
     """The bytes of what is no text, and how those of a text that is not ASCII are told."""
@@ -65,14 +67,18 @@ def _size_of_attributes(attributes: Mapping[str, Any] | None, scale: _Scale) -> 
         if isinstance(value, str):
             # Which texts are ASCII is known without looking at them.
             size += len(value) if value.isascii() else scale.wide(value)
-        elif isinstance(value, bytes):
-            size += len(value)
-        elif isinstance(value, tuple | list):
-            size += sum(_size_of_item(item, scale) for item in value)
+        elif type(value) not in _NUMBERS:
+            size += _size_of_item(value, scale) - scale.item
     return size
 
 
 def _size_of_item(item: Any, scale: _Scale) -> int:
     if isinstance(item, str):
         return scale.item + (len(item) if item.isascii() else scale.wide(item))
-    return len(item) if isinstance(item, bytes) else scale.item
+    if isinstance(item, bytes):
+        return scale.item + len(item)
+    if isinstance(item, Mapping):
+        return scale.item + _size_of_attributes(item, scale)
+    if isinstance(item, tuple | list):
+        return scale.item + sum(_size_of_item(each, scale) for each in item)
+    return scale.item

@@ -21,6 +21,6 @@ def watch_loads(model: type, learn: Callable[[Mapping[str, Any]], None]) -> Call
 
 def keep(known: dict[K, str], key: K, value: str, most: int) -> None:
     """Keep `value`; the one that was known first goes where there are `most` of them."""
-    if len(known) >= most:
+    if known.pop(key, None) is None and len(known) >= most:
         known.pop(next(iter(known)), None)
     known[key] = value

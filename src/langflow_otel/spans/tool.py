@@ -1,5 +1,6 @@
 """The span of one tool call."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,16 @@ from langflow_otel.capture import Capture, Content
 from langflow_otel.guard import safely
 from langflow_otel.spans import under_way
 from langflow_otel.spans.active import ActiveSpan, Failure
+
+
+def _as_handed_on(output: Any) -> str:
+    """Return the text that LangChain makes of what a tool returns."""
+    if isinstance(output, str):
+        return output
+    try:
+        return json.dumps(output, ensure_ascii=False)
+    except (TypeError, ValueError):
+        return str(output)
 
 
 @dataclass(frozen=True)
@@ -60,9 +71,9 @@ class ToolSpan(ActiveSpan):
 
     def record_output(self, output: Any) -> None:
         """Capture what the tool returned."""
-        if self._hidden and isinstance(output, str):
+        if self._hidden:
             # The agent hands it on to its model.
-            self.capture.secrets.add(output)
+            self.capture.secrets.add_content(_as_handed_on(output))
         if self.owned and self.content.outputs:
             self.set_output(self.capture.value(output))
 
