@@ -30,6 +30,8 @@ from tests.support.stopped import in_vain, told_as_cancelled
 from tests.support.tree import render
 
 PREFIX = ("langflow-otel", "run", "--")
+# What takes a moment, as to get from one component to the next, takes less.
+SPACE = 5
 # Nothing is sent but before an answer, or at the end.
 LATE = {"OTEL_BSP_SCHEDULE_DELAY": "3000000", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "2048"}
 PROCESS_IDS = {"OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "process"}
@@ -130,8 +132,8 @@ def test_a_langflow_has_sent_all_when_it_answers_and_what_is_under_way_when_it_s
             frozen_after(langflow, answer, backend)
         backend.clear()
         langflow.start_build(slow, "hi")
-        # The first component of it has run by then.
-        time.sleep(5)
+        langflow.wait_for_messages(slow, 1)
+        time.sleep(SPACE)
         # As a supervisor stops it, or who starts new ones in their place.
         langflow.recycle()
         backend.wait_for(3, timeout=60)
@@ -142,7 +144,8 @@ def test_a_langflow_has_sent_all_when_it_answers_and_what_is_under_way_when_it_s
         langflow.start_build(slow, "hi")
         in_vain(lambda: langflow.run(slow, "hi"))
         # Two at once, of a worker that is new.
-        time.sleep(15)
+        langflow.wait_for_messages(slow, 3)
+        time.sleep(SPACE)
         langflow.interrupt()
         assert langflow.stop() is not None
     told_as_cancelled(backend.spans, runs=2)

@@ -172,6 +172,15 @@ class LangflowServer(Server):
         path = f"/api/v1/build/{flow_id}/flow?event_delivery={event_delivery}"
         return str(self._browse("POST", path, _inputs(text, session_id)).json()["job_id"])
 
+    def wait_for_messages(self, flow_id: str, count: int, timeout: float = 120.0) -> None:
+        """Wait until so many messages of a flow are stored: Chat Input stores what it gets."""
+        deadline = time.monotonic() + timeout
+        path = f"/api/v1/monitor/messages?flow_id={flow_id}"
+        while len(stored := self._browse("GET", path).json()) < count:
+            if time.monotonic() > deadline:
+                raise CallFailed(json.dumps(stored))
+            time.sleep(0.5)
+
     def finish_build(self, job_id: str, event_delivery: Delivery = "streaming") -> str:
         """Follow a started build to its end.
 
