@@ -21,6 +21,7 @@ from tests.support.versions import before
 
 Delivery = Literal["direct", "streaming", "polling"]
 Mode = Literal["sync", "stream", "background"]
+_MESSAGES = "/api/v1/monitor/messages?flow_id="
 
 
 class LangflowServer(Server):
@@ -175,8 +176,7 @@ class LangflowServer(Server):
     def wait_for_messages(self, flow_id: str, count: int, timeout: float = 120.0) -> None:
         """Wait until so many messages of a flow are stored: Chat Input stores what it gets."""
         deadline = time.monotonic() + timeout
-        path = f"/api/v1/monitor/messages?flow_id={flow_id}"
-        while len(stored := self._browse("GET", path).json()) < count:
+        while len(stored := self._browse("GET", f"{_MESSAGES}{flow_id}").json()) < count:
             if time.monotonic() > deadline:
                 raise CallFailed(json.dumps(stored))
             time.sleep(0.5)
@@ -211,9 +211,7 @@ class LangflowServer(Server):
 
     def messages(self, flow_id: str) -> list[dict[str, Any]]:
         """The flow's stored chat messages (`sender`, `text`, `session_id`, …), oldest first."""
-        stored: list[dict[str, Any]] = self._call(
-            "GET", f"/api/v1/monitor/messages?flow_id={flow_id}"
-        ).json()
+        stored: list[dict[str, Any]] = self._call("GET", f"{_MESSAGES}{flow_id}").json()
         return stored
 
     def responses(self, flow_id: str, text: str, stream: bool = False) -> str:

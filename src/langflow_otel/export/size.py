@@ -51,8 +51,7 @@ def weight_of_copy(span: ReadableSpan) -> int:
 
 
 def _measure(span: ReadableSpan, attributes: Mapping[str, Any] | None, scale: _Scale) -> int:
-    size = scale.span + len(span.name)
-    size += _size_of_attributes(attributes, scale)
+    size = scale.span + len(span.name) + _size_of_attributes(attributes, scale)
     for event in span.events:
         size += scale.event + len(event.name) + _size_of_attributes(event.attributes, scale)
     for link in span.links:

@@ -42,10 +42,9 @@ class ComponentSpan(ActiveSpan):
         """
         super().__init__(span, capture, content)
         self.component = component
-        here = self.context
         #: Whether content is never captured here: the component is one of those, or is below one.
-        self.hidden = component.hidden or run_context.is_hidden(here)
-        self._above = run_context.current_component(here)
+        self.hidden = component.hidden or run_context.is_hidden(self.context)
+        self._above = run_context.current_component(self.context)
         self.model_was_called = False
         #: Whether it has run a flow.
         self.ran_flow = False
@@ -66,7 +65,7 @@ class ComponentSpan(ActiveSpan):
         self._outputs: dict[str, Captured | None] | None = None
         self._released = 0
         # What goes wrong in a tool is the agent's business: it may well go on.
-        self._flow = None if component.is_tool else run_context.current_flow(here)
+        self._flow = None if component.is_tool else run_context.current_flow(self.context)
         self.context = self._inside()
 
     def _inside(self) -> Context:
