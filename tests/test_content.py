@@ -181,6 +181,21 @@ async def test_a_hidden_tool_shows_nothing(run: Callable[..., Any]) -> None:
     assert "snow" not in repr(spans), "what it said is not in the agent's next turn either"
 
 
+async def test_where_a_hidden_tool_says_more_than_is_remembered_its_readers_show_nothing(
+    run: Callable[..., Any],
+) -> None:
+    city = "Llanfairpwllgwyngyll-" * 1000
+    made = (flows.agent_with_tools(city), flows.linear_chat())
+    spans = await run(*made, hide_components=["Weather"])
+    assert "no report" not in repr(spans), "the end of a long answer, in whatever reads it"
+    agent = named(spans, "Agent with tools")
+    last = [s for s in spans if (s.name, s.trace_id) == ("ScriptedChatModel", agent.trace_id)][-1]
+    assert last.attributes["langflow.content.hidden"] is True
+    assert last.attributes["llm.token_count.total"] > 0
+    assert not _has([last], (*KINDS["INPUTS"], *KINDS["OUTPUTS"]))
+    assert _has([named(spans, "Linear chat")], ("output.value",)), "another run tells as ever"
+
+
 async def test_what_runs_below_a_hidden_component_is_hidden_too(run: Callable[..., Any]) -> None:
     spans = await run(flows.flow_in_flow(), hide_components=["CallFlow"])
     caller = named(spans, "Call Flow")

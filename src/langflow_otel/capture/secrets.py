@@ -53,6 +53,8 @@ class RunSecrets:
         """Know none."""
         self._values: set[str] = set()
         self._named = 0
+        #: Whether more was hidden than could be remembered, so that it is not found elsewhere.
+        self.overflowed = False
         # Replaced, never changed, so that whoever reads it needs no lock.
         self._forms: tuple[Form, ...] = ()
         self._escaped: tuple[re.Pattern[str], ...] = ()
@@ -69,11 +71,15 @@ class RunSecrets:
         """Return how many are known."""
         return len(self._values)
 
-    def add(self, value: str) -> None:
-        """Remember the value of a secret field, if it is long enough to be told from a word."""
+    def add(self, value: str) -> bool:
+        """Remember the value of a secret field, if it is long enough to be told from a word.
+
+        Returns False where it should be remembered, and there is no room for it.
+        """
         value = value.strip()[:_MAX_LENGTH]
-        if len(value) >= SHORTEST and value.lower() not in _ORDINARY:
-            self._add(value, named=False)
+        if len(value) < SHORTEST or value.lower() in _ORDINARY:
+            return True
+        return self._add(value, named=False)
 
     def add_named(self, value: str) -> None:
         """Remember what stood under a secret's name: that may be a word, which is no secret."""
@@ -82,9 +88,11 @@ class RunSecrets:
             self._add(value, named=True)
 
     def add_content(self, text: str) -> None:
-        """Remember a text that is hidden, in pieces, up to what is remembered of a run."""
-        for at in range(0, min(len(text), _MAX_SIZE), _MAX_LENGTH):
-            self.add(text[at : at + _MAX_LENGTH])
+        """Remember a text that is hidden, in pieces; `overflowed` where that is too much."""
+        for at in range(0, len(text), _MAX_LENGTH):
+            if not self.add(text[at : at + _MAX_LENGTH]):
+                self.overflowed = True
+                return
 
     def add_object(self, value: object) -> None:
         """Remember the value that a SecretStr, or the like, hides."""
@@ -146,7 +154,7 @@ class RunSecrets:
         with suppress(Exception):
             setattr(error, _HIDDEN, True)
         with suppress(Exception):
-            self.add(str(error))
+            self.add_content(str(error))
 
     def hides_error(self, error: BaseException) -> bool:
         """Tell whether what `error` says must not be told."""
@@ -155,19 +163,19 @@ class RunSecrets:
     def _is_in(self, text: str) -> bool:
         return any(form.text in text for form in self._forms)
 
-    def _add(self, value: str, *, named: bool) -> None:
+    def _add(self, value: str, *, named: bool) -> bool:
         if value in self._values:
-            return
+            return True
         forms = forms_of(value)
         with self._lock:
             if (self._named >= _MAX_NAMED) if named else (len(self._values) >= _MAX_VALUES):
                 _say_full()
-                return
+                return False
             self._named += named
             self._size += len(value)
             if self._size > _MAX_SIZE:
                 _say_full()
-                return
+                return False
             self._values.add(value)
             # The longest first: one secret may be the beginning of another.
             known = {*self._forms, *forms}
@@ -176,6 +184,7 @@ class RunSecrets:
             if pattern is not None:
                 self._escaped = (*self._escaped, pattern)
             _remember(self, sum(len(form.text) for form in forms))
+        return True
 
 
 class NoSecrets(RunSecrets):
@@ -183,8 +192,8 @@ class NoSecrets(RunSecrets):
 
     wanted = False
 
-    def _add(self, value: str, *, named: bool) -> None:
-        pass
+    def _add(self, value: str, *, named: bool) -> bool:
+        return True
 
 
 _runs: "weakref.WeakValueDictionary[int, RunSecrets]" = weakref.WeakValueDictionary()
@@ -246,8 +255,10 @@ def known_secrets(trace_id: int) -> RunSecrets | None:
 @lru_cache(maxsize=1)
 def _say_full() -> None:
     logger.warning(
-        "langflow-otel: too many secrets in one run (more than %d, or %d that only their names "
-        "tell of); the others are masked where they stand only (said once)",
+        "langflow-otel: too many secrets in one run (more than %d, %d that only their names tell "
+        "of, or %d characters); the others are masked where they stand only, and where a hidden "
+        "tool's answer is among them its models show no content (said once)",
         _MAX_VALUES,
         _MAX_NAMED,
+        _MAX_SIZE,
     )

@@ -90,8 +90,15 @@ class ContentPolicy:
             for name, value in (span.attributes or {}).items()
             if not name.startswith(names.INTERNAL_PREFIXES)
         }
+        context = span.get_span_context()
+        secrets = known_secrets(context.trace_id) if context is not None else None
+        ai, ours = is_ai_span(span), is_ours(span)
+        if ai and not ours and secrets is not None and secrets.overflowed:
+            # What a hidden tool answered may stand in it, and not all of that is remembered.
+            attributes[names.CONTENT_HIDDEN] = True
         content = NO_CONTENT if attributes.get(names.CONTENT_HIDDEN) else self._content
-        view = self._view(span, content)
+        masker = Masker(self._names, secrets)
+        view = _View(content=content, masker=masker, mask=self._mask, ai=ai, ours=ours)
         status = span.status
         if status.status_code is StatusCode.ERROR:
             told = view.text(status.description or "") if content.exceptions else None
@@ -110,17 +117,6 @@ class ContentPolicy:
             ],
             [Link(link.context, view.attributes(link.attributes or {})) for link in span.links],
             status,
-        )
-
-    def _view(self, span: ReadableSpan, content: Content) -> "_View":
-        context = span.get_span_context()
-        secrets = known_secrets(context.trace_id) if context is not None else None
-        return _View(
-            content=content,
-            masker=Masker(self._names, secrets),
-            mask=self._mask,
-            ai=is_ai_span(span),
-            ours=is_ours(span),
         )
 
 
