@@ -137,12 +137,7 @@ class LangflowInstrumentor(BaseInstrumentor):  # type: ignore[misc]
         cardinality.set_limit(settings.cardinality_limit)
         given.mask_with(settings.names)
         self._tracer = _tracer(self._pipeline, settings)
-        self._leaving = Leaving(
-            self._pipeline.flusher,
-            self._pipeline.close,
-            settings.shutdown_timeout,
-            self._pipeline.tell_what_waits,
-        )
+        self._leaving = Leaving(self._pipeline, settings.shutdown_timeout)
         self._leaving.watch(sigterm=settings.flush_on_sigterm)
         self._patches = seams.install(self._tracer, self._pipeline, settings, self._leaving)
 

@@ -12,15 +12,15 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import wait
 from contextlib import suppress
 from types import FrameType
 from typing import Any
 
 from langflow_otel.export.background import Background
-from langflow_otel.flushing import Flusher, all_done
+from langflow_otel.flushing import all_done
 from langflow_otel.guard import safely
+from langflow_otel.pipeline import Pipeline
 from langflow_otel.spans import under_way
 
 # Seconds, besides the bound, to log what was not sent within it.
@@ -57,19 +57,15 @@ class Leaving:
     """Ends the spans that are under way, and sends what is queued, when the process ends.
 
     Args:
-        flusher: Sends what is queued.
-        close: Sends what is queued and closes what was made here, in so many seconds.
-        tell: Says what was not sent, where nothing that is sent is closed.
+        pipeline: What is queued there is sent, and what was made there is closed.
         seconds: How long that may take, in all.
     """
 
-    def __init__(
-        self, flusher: Flusher, close: Any, seconds: float, tell: Callable[[], None]
-    ) -> None:
+    def __init__(self, pipeline: Pipeline, seconds: float) -> None:
         """See the class."""
-        self._flusher = flusher
-        self._close = close
-        self._tell = tell
+        self._pipeline = pipeline
+        # Made here, where there is time: at the end it may be asked for in a signal handler.
+        self._flusher = pipeline.flusher
         self._bound = Bound(seconds)
         self._handles_sigterm = False
         #: Whether it is still this that is to be done at the end.
@@ -98,7 +94,7 @@ class Leaving:
     def at_exit(self) -> None:
         """Send what is left, and close."""
         under_way.cut_off()
-        safely(self._close, self._bound.left())
+        safely(self._pipeline.close, self._bound.left())
 
     def server_stops(self) -> None:
         """Begin to send, while a server waits for its last requests."""
@@ -112,7 +108,7 @@ class Leaving:
         done = await all_done(self._flusher.begin(), self._bound.left())
         self._bound.note(done=done)
         # A signal that came is raised once more, and nobody is called after that.
-        self._tell()
+        self._pipeline.tell_what_waits()
 
     async def server_is_killed_in(self, seconds: float) -> None:
         """Send in time what is left of a server that may wait for its requests too long.
@@ -138,7 +134,7 @@ class Leaving:
         wait(self._flusher.begin(), self._bound.left())
         # Who keeps what is written there, as `lfx run` does in a run, will show it no more.
         sys.stderr = sys.__stderr__ or sys.stderr
-        safely(self._tell)
+        safely(self._pipeline.tell_what_waits)
 
 
 def _nobody_handles(handler: Any) -> bool:

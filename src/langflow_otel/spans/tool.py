@@ -45,29 +45,33 @@ class Tool:
     hidden: bool = False
     remote: bool = False
 
+    def attributes(self, call_id: str | None) -> dict[str, Any]:
+        """Return what a span tells of it from its start; `call_id` is what the model gave it."""
+        known: dict[str, Any] = {
+            names.TOOL_NAME: self.name,
+            names.TOOL_DESCRIPTION: self.description,
+            names.TOOL_ID: call_id,
+            names.COMPONENT_ID: self.component_id,
+            names.GRAPH_NODE_ID: self.component_id,
+            names.CONTENT_HIDDEN: self.hidden or None,
+        }
+        return {name: value for name, value in known.items() if value is not None}
+
 
 class ToolSpan(ActiveSpan):
     """The span of one tool call; `owned` is false where another instrumentor made the span."""
 
     def __init__(
-        self,
-        span: Span,
-        capture: Capture,
-        content: Content,
-        component_id: str | None,
-        *,
-        owned: bool,
-        hidden: bool = False,
-        remote: bool = False,
+        self, span: Span, capture: Capture, content: Content, tool: Tool, *, owned: bool
     ) -> None:
-        """Take charge of the span of a call of the tool that `component_id` provides."""
+        """Take charge of the span of a call of `tool`."""
         super().__init__(span, capture, content)
-        self.component_id = component_id
+        self.component_id = tool.component_id
         #: Whether what the tool does is to call one of an MCP server's.
-        self.remote = remote
+        self.remote = tool.remote
         self.owned = owned
-        self._hidden = hidden
-        self.context = run_context.inside(span, tool=self, hidden=hidden)
+        self._hidden = tool.hidden
+        self.context = run_context.inside(span, tool=self, hidden=tool.hidden)
 
     def record_output(self, output: Any) -> None:
         """Capture what the tool returned."""

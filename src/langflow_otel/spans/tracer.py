@@ -122,35 +122,16 @@ class LangflowTracer:
         call_id: str | None = None,
     ) -> ToolSpan:
         """Start the span of a tool call, or add to the one (`existing`) there is for it already."""
-        name, component_id, hidden = tool.name, tool.component_id, tool.hidden
-        known: dict[str, Any] = {
-            names.TOOL_NAME: name,
-            names.TOOL_DESCRIPTION: tool.description,
-            names.TOOL_ID: call_id,
-            names.COMPONENT_ID: component_id,
-            names.GRAPH_NODE_ID: component_id,
-            names.CONTENT_HIDDEN: hidden or None,
-            **_flow_identity(),
-            **run_context.identity(),
-        }
-        identity = {name: value for name, value in known.items() if value is not None}
+        identity = {**tool.attributes(call_id), **_flow_identity(), **run_context.identity()}
         if existing is not None:
             existing.set_attributes(identity)
             span = existing
         else:
             kind = {names.SPAN_KIND: names.KIND_TOOL}
-            span = self._tracer.start_span(name, attributes={**kind, **identity})
-        content = NO_CONTENT if hidden else self._content_here()
+            span = self._tracer.start_span(tool.name, attributes={**kind, **identity})
+        content = NO_CONTENT if tool.hidden else self._content_here()
         owned = existing is None
-        call = ToolSpan(
-            span,
-            self._capture_of(span),
-            content,
-            component_id,
-            owned=owned,
-            hidden=hidden,
-            remote=tool.remote,
-        )
+        call = ToolSpan(span, self._capture_of(span), content, tool, owned=owned)
         if call.content.inputs and call.content.tools and tool.parameters is not None:
             parameters = safely(tool.parameters)
             span.set_attribute(names.TOOL_PARAMETERS, call.capture.json(parameters).text)
