@@ -75,6 +75,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def nothing_blocks_a_loop_between_tests() -> Iterator[None]:
+    """No code of ours has blocked a loop in a server that starts before a test, or stops after it.
+
+    Of these nobody else is told: they serve several tests.
+    """
+    yield
+    assert _blocked_in_servers() == ""
+
+
+@pytest.fixture(scope="session", autouse=True)
 def langflow_services() -> None:
     """Make the tables of a whole Langflow before 1.12, whose flows store messages in process."""
     if STORES_MESSAGES:
