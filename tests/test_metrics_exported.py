@@ -175,7 +175,9 @@ def test_where_langflow_shows_its_metrics_it_shows_ours_too(backend: OtlpReceive
         langflow.build(flow, "hi")
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as page:
             shown = page.read().decode()
-    flow_runs = r'^langflow_otel_flow_duration\w*_count\{.*langflow_entry_point="%s".*\} 1\.0$'
+    runs = r'^langflow_otel_%s_duration\w*_count\{.*langflow_entry_point="%s".*\} 1\.0$'
     for entry_point in ("v1", "v1.build"):
-        assert re.search(flow_runs % re.escape(entry_point), shown, re.MULTILINE), shown
+        for what in ("flow", "component"):
+            told = runs % (what, re.escape(entry_point))
+            assert re.search(told, shown, re.MULTILINE), shown
     assert re.search(r"^# TYPE langflow_(?!otel)", shown, re.MULTILINE), shown

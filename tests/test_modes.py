@@ -233,7 +233,7 @@ def test_a_mode_that_is_none_is_named_and_the_background_is_used(
     assert (
         "langflow-otel: sends in the background; queue 8192 spans, 67108864 bytes; batch 64 spans, "
         "3000 s; export 30 s; flush 3 s; shutdown 1 s; SIGTERM sends "
-        "first; metrics 1000 combinations"
+        "first; grace period not said; metrics 1000 combinations"
     ) in said()
 
 

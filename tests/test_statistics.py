@@ -184,6 +184,27 @@ async def test_runs_are_counted_sampled_or_not(
     assert bool(captures) is (sampler == "always_on")
 
 
+async def test_what_waits_for_a_backend_is_not_processed_yet(
+    reader: InMemoryMetricReader, instrument: Any, receiver: OtlpReceiver
+) -> None:
+    receiver.faults.set(hanging())
+    instrument()
+    await flows.run_flow(flows.sync_method())
+    collected = _collected(reader)
+    assert (collected[metrics.QUEUE_SIZE, ""], collected[metrics.PROCESSED, ""]) == (4, 0)
+    receiver.faults.clear()
+
+
+async def test_a_component_that_is_a_tool_is_counted_with_its_flow(
+    reader: InMemoryMetricReader, instrument: Any
+) -> None:
+    instrument()
+    await flows.run_flow(flows.agent_with_tools())
+    components = [dict(told) for told in _runs(reader, run_metrics.COMPONENT_DURATION)]
+    assert {"Weather", "Distance"} <= {told["langflow.component.type"] for told in components}
+    assert {told["langflow.flow.name"] for told in components} == {"Agent with tools"}
+
+
 async def test_of_too_many_flows_the_later_ones_are_counted_together(
     reader: InMemoryMetricReader, instrument: Any, environment: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +217,10 @@ async def test_of_too_many_flows_the_later_ones_are_counted_together(
         for told, count in _runs(reader, run_metrics.FLOW_DURATION).items()
     }
     assert counted == {"one": 2, "two": 1, "other": 2}
+    components = _runs(reader, run_metrics.COMPONENT_DURATION).items()
+    types = [dict(told)["langflow.component.type"] for told, _ in components]
+    assert len(set(types) - {"other"}) == 2, "each name has its own limit"
+    assert sum(count for _, count in components) == 4 * 5
 
 
 async def test_without_a_meter_provider_nothing_is_measured(instrument: Any) -> None:

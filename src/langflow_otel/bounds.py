@@ -49,11 +49,12 @@ class Bounds:
         """All of them, in a line for the log."""
         when = "in the background" if self.background else "before a run gives its answer"
         sigterm = "sends first" if self.flush_on_sigterm else "is left alone"
+        grace = "not said" if self.grace_period is None else f"{self.grace_period:g} s"
         return (
             f"sends {when}; queue {self.queue_size} spans, {self.queue_bytes} bytes; batch "
             f"{self.batch_size} spans, {self.batch_delay:g} s; export {self.export_timeout:g} s; "
             f"flush {self.flush_timeout:g} s; shutdown {self.shutdown_timeout:g} s; SIGTERM "
-            f"{sigterm}; metrics {self.cardinality_limit} combinations"
+            f"{sigterm}; grace period {grace}; metrics {self.cardinality_limit} combinations"
         )
 
 

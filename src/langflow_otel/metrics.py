@@ -61,7 +61,7 @@ def _make_instruments() -> None:
     ):
         meter.create_observable_up_down_counter(name, [_callback(observations)], unit, description)
     for name, unit, description, observations in (
-        (PROCESSED, "{span}", "Spans let into the queue or, with a reason, not", _processed),
+        (PROCESSED, "{span}", "Spans out of the queue or, with a reason, never in it", _processed),
         (EXPORTED, "{span}", "Spans that a destination took or, with a reason, not", _exported),
         (WITHOUT_CONTENT, "{span}", "Spans sent without content", _plain("without_content")),
         (REQUESTS, "{request}", "Requests to a destination", _plain("requests")),
@@ -92,7 +92,8 @@ def _circuit(statistics: Statistics) -> Iterable[tuple[float, dict[str, str]]]:
 
 
 def _processed(statistics: Statistics) -> Iterable[tuple[float, dict[str, str]]]:
-    yield statistics.accepted, {}
+    # What waits is not processed yet; what a batch has is, when the batch is done with.
+    yield statistics.accepted - statistics.queue_items, {}
     for reason, count in statistics.refused.items():
         yield count, {ERROR_TYPE: reason}
 

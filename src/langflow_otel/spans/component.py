@@ -148,8 +148,8 @@ class ComponentSpan(ActiveSpan):
             return capture(value)
 
     def _measure(self, seconds: float) -> None:
-        flow = self._flow.identity if self._flow is not None else {}
-        known = {n: flow[n] for n in (names.FLOW_NAME,) if n in flow}
+        flow = run_context.current_flow(self.context)
+        known = flow.measured_by if flow is not None else {}
         told = {**known, names.COMPONENT_TYPE: self.component.type, **self._outcome()}
         run_metrics.record_component(seconds, told)
 

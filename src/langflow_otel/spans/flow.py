@@ -126,9 +126,13 @@ class FlowSpan(ActiveSpan):
         if names.FLOW_NAME in late:
             self.span.update_name(late[names.FLOW_NAME])
 
+    @property
+    def measured_by(self) -> dict[str, str]:
+        """What metrics tell runs of this flow, and of what is in it, apart by."""
+        return {n: self._known[n] for n in _MEASURED if n in self._known}
+
     def _measure(self, seconds: float) -> None:
-        known = {n: self._known[n] for n in _MEASURED if n in self._known}
-        run_metrics.record_flow(seconds, {**known, **self._outcome()})
+        run_metrics.record_flow(seconds, {**self.measured_by, **self._outcome()})
 
     def count_run(self, component_id: str, where: Any) -> int:
         """Return how often a component has been run here before, of those runs that are `where`."""
