@@ -28,6 +28,8 @@ from langflow_otel.settings import Settings
 RUNS = 100
 REPEATS, QUICK_REPEATS = 5, 2
 BATCH = 64
+_OTEL = "OTLPSpanExporter, OpenTelemetry's own"
+_PROFILED = (_OTEL, "phoenix", "langfuse", "langsmith")
 # Without which an exporter sends nothing.
 _KEYS = (
     "ARIZE_API_KEY",
@@ -70,11 +72,17 @@ def measure(*, quick: bool) -> list[Figure]:
     ]
 
 
+def profiled_ways(address: str, open_ones: contextlib.ExitStack) -> dict[str, Send]:
+    """Return those that send in the thread that asks them to."""
+    ways = _ways(address, open_ones)
+    return {name: ways[name] for name in _PROFILED if name in ways}
+
+
 def _ways(address: str, open_ones: contextlib.ExitStack) -> dict[str, Send]:
     settings = Settings(capture_content=True)
     with _environment({"OTEL_EXPORTER_OTLP_ENDPOINT": address}):
         exporters = {
-            "OTLPSpanExporter, OpenTelemetry's own": OTLPSpanExporter(),
+            _OTEL: OTLPSpanExporter(),
             "otlp, in both dialects": LangflowOtlpSpanExporter(settings=settings),
         }
     keys = {"public_key": "pk", "secret_key": "sk", "base_url": address}

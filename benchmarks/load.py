@@ -12,7 +12,11 @@ import sys
 import time
 from urllib.parse import urlsplit
 
-_BODY = json.dumps({"input_value": "hello", "input_type": "chat", "output_type": "chat"}).encode()
+
+def _body(number: int) -> bytes:
+    """Return a request that asks for what none has asked for before."""
+    asked = f"hello, for the {number}. time"
+    return json.dumps({"input_value": asked, "input_type": "chat", "output_type": "chat"}).encode()
 
 
 async def load(url: str, key: str, connections: int, seconds: float) -> list[float]:
@@ -26,13 +30,14 @@ async def _ask(url: str, key: str, until: float) -> list[float]:
     parts = urlsplit(url)
     head = (
         f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nx-api-key: {key}\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(_BODY)}\r\n\r\n"
+        "Content-Type: application/json\r\nContent-Length: "
     )
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     took = []
     while time.monotonic() < until:
+        body = _body(time.monotonic_ns())
         begin = time.perf_counter()
-        writer.write(head.encode() + _BODY)
+        writer.write(f"{head}{len(body)}\r\n\r\n".encode() + body)
         await _read(reader)
         took.append((time.perf_counter() - begin) * 1000)
     writer.close()

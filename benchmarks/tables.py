@@ -14,7 +14,18 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import capture, component, exits, export, imports, in_flight, lag, memory, server
+from benchmarks import (
+    capture,
+    component,
+    exits,
+    export,
+    imports,
+    in_flight,
+    lag,
+    memory,
+    server,
+    shares,
+)
 from benchmarks.tracers import LANGFUSE, LANGSMITH, NATIVE, OURS, PHOENIX, PHOENIX_BATCH
 
 #: Wider than any table: as Markdown, its lines are not broken.
@@ -162,6 +173,14 @@ def _export(figures: Sequence[export.Figure]) -> Table:
     return table
 
 
+def _shares(figures: Sequence[shares.Figure]) -> Table:
+    table = _table("part, % of the time", *(figure.of for figure in figures))
+    for part in figures[0].shares:
+        table.add_row(part, *(f"{figure.shares[part] * 100:.0f}" for figure in figures))
+    table.add_row("functions called for each", *(f"{figure.calls:.0f}" for figure in figures))
+    return table
+
+
 def _memory(figures: Sequence[memory.Figure]) -> Table:
     table = _table("dead backend", "spans", "bytes each", "way", "grown by, MB")
     for figure in figures:
@@ -228,6 +247,16 @@ BENCHMARKS: dict[str, Benchmark] = {
     "memory": Benchmark(lambda quick: memory.measure(quick=quick), {"memory": _memory}),
     "exit": Benchmark(
         lambda quick: exits.measure(quick=quick), {"the end of a process": _exits}, quick=False
+    ),
+    "profile": Benchmark(
+        lambda quick: (
+            shares.measure_components(quick=quick),
+            shares.measure_sending(quick=quick),
+        ),
+        {
+            "where the time of a component goes": lambda figures: _shares(figures[0]),
+            "where the time of sending goes": lambda figures: _shares(figures[1]),
+        },
     ),
     "import": Benchmark(lambda quick: imports.measure(quick=quick), {"the start": _imports}),
 }

@@ -195,7 +195,13 @@ class Asked:
         self._tracer.start()
 
     def __call__(self, do: str, **request: Any) -> Any:
-        does = {"burst": self._burst, "lag": self._lag, "raw": self._raw_burst, "fill": self._fill}
+        does = {
+            "burst": self._burst,
+            "lag": self._lag,
+            "raw": self._raw_burst,
+            "fill": self._fill,
+            "profile": self._profile,
+        }
         return self._loop.run_until_complete(does[do](**request))
 
     async def _burst(self, size: str, calls: int, seconds: float) -> dict[str, float]:
@@ -211,6 +217,19 @@ class Asked:
         around = started - begin + time.perf_counter() - ended
         await self._tracer.drain()
         return {"component": component, "around": around * 1e6}
+
+    async def _profile(self, size: str, calls: int) -> dict[str, Any]:
+        """Return where the time of so many components goes."""
+        from benchmarks.shares import OF_A_COMPONENT, profiled, shares
+
+        ran = self._ran[size]
+        async with self._tracer.run(ran):
+            call = self._tracer.call(ran)
+            with profiled() as profile:
+                for _ in range(calls):
+                    await call()
+        await self._tracer.drain()
+        return shares(profile, OF_A_COMPONENT, calls)
 
     async def _raw_burst(self, calls: int) -> float:
         tracer = self._raw.get_tracer("raw")
