@@ -34,7 +34,7 @@ class LangflowServer(Server):
 
     name = "langflow"
     health = "/health"
-    grace = 45.0  # Langflow itself gives its workers 30 seconds.
+    grace = 90.0  # Langflow itself gives its workers 30 seconds, and may have none to run in.
 
     def __init__(
         self,
