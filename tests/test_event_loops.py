@@ -132,6 +132,33 @@ def test_a_run_whose_loop_is_closed_under_it_leaves_nothing_behind(
     assert told["Sync method"]["langflow.flow.status"] == "ok"
 
 
+def test_a_run_that_is_pending_when_its_loop_is_closed_is_ended_by_the_collector(
+    instrumented: bool, receiver: OtlpReceiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def begin() -> None:
+        run = asyncio.ensure_future(flows.run_flow(flows.slow()))
+        await asyncio.to_thread(wait_for_under_way, "Wait")
+        # From now on nobody but the loop holds it.
+        assert not run.done()
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(begin())
+    loop.run_until_complete(loop.shutdown_default_executor())
+    loop.close()
+    assert len(under_way.all_of_them()) == 2
+    del loop
+    gc.collect()
+    assert under_way.all_of_them() == []
+    assert LangflowInstrumentor().force_flush(60_000)
+    # Which of its coroutines it comes upon first, the collector knows.
+    check(receiver.spans, traces=1, may_outlive_parent={"Wait"})
+    assert {span.name for span in receiver.spans} == {"Slow", "Chat Input", "Wait"}
+    # Of the span that Langflow has made current itself; none is of ours.
+    complaints = [record for record in caplog.records if "detach" in record.getMessage()]
+    assert all("flow_execution_span" in str(record.exc_text) for record in complaints)
+    caplog.clear()
+
+
 # What stays per run is found in a hundred, too; ten thousand take minutes.
 RUNS = int(os.environ.get("LANGFLOW_OTEL_RUNS", "120"))
 BYTES_PER_RUN = 200
