@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -38,6 +39,7 @@ from tests.support.open_spans import OpenSpans
 from tests.support.select import is_ours, main_parts, named, only
 from tests.support.spans import Span, from_readable
 from tests.support.tree import render
+from tests.support.versions import before
 
 SECRET = "xk7/quite secret"
 QUOTED = "xk7%2Fquite%20secret"
@@ -163,31 +165,69 @@ async def test_of_what_is_not_sampled_nothing_is_looked_at(
         await flows.run_flow(flows.agent_with_tools(), "weather?")
 
 
+RUN = "6f1c9d2e-0000-4000-8000-000000000007"
+
+
+def _of_run(flow: flows.Flow) -> dict[str, str]:
+    """What each span of a run of `flow` by `_sampled_run` tells a sampler."""
+    return {
+        "langflow.flow.id": flow["id"],
+        "langflow.flow.name": flow["name"],
+        "langflow.run.id": RUN,
+        "session.id": "s1",
+        "user.id": "user-7",
+    }
+
+
+async def _sampled_run(flow: flows.Flow, text: str) -> None:
+    """Run a flow as Langflow does that has come in by `/run`, with all known of the run before."""
+    graph = flows.graph_of(flow, user_id="user-7")
+    graph.set_run_id(RUN)
+    with contextlib.ExitStack() as stack:
+        if not before("1.12"):
+            from lfx.observability import execution_protocol
+
+            stack.enter_context(execution_protocol("v1"))
+        await flows.run_flow(graph, text, session_id="s1")
+
+
 async def test_a_sampler_of_ones_own_is_told_what_runs(sampled: Callable[..., Sampled]) -> None:
     sampler = AttributeSampler(lambda *_: True)
     sampled(sampler)
     flow = flows.agent_with_tools()
-    await flows.run_flow(flows.graph_of(flow, user_id="user-7"), "weather?", session_id="s1")
+    await _sampled_run(flow, "weather?")
 
     asked: dict[str, dict[str, Any]] = {}
     for name, attributes in sampler.asked:
         asked.setdefault(name, attributes)
-    run = {
-        "langflow.flow.id": flow["id"],
-        "langflow.flow.name": "Agent with tools",
-        "session.id": "s1",
-        "user.id": "user-7",
-    }
-    assert asked["Agent with tools"].items() >= {**run, "openinference.span.kind": "CHAIN"}.items()
+    entry_point = {} if before("1.12") else {"langflow.entry_point": "v1"}
+    kind = {"openinference.span.kind": "CHAIN"}
+    assert asked["Agent with tools"].items() >= {**_of_run(flow), **entry_point, **kind}.items()
     assert (
         asked["Agent"].items()
         >= {
-            **run,
+            **_of_run(flow),
             "langflow.component.id": "Agent-demo",
             "langflow.component.type": "Agent",
+            "langflow.component.display_name": "Agent",
             "openinference.span.kind": "AGENT",
         }.items()
     )
+
+
+async def test_a_sampler_is_told_which_iteration_of_a_loop_runs(
+    sampled: Callable[..., Sampled],
+) -> None:
+    sampler = AttributeSampler(lambda *_: True)
+    sampled(sampler)
+    flow = control_flows.loop_that_asks()
+    await _sampled_run(flow, "a,b")
+
+    rows = [told for name, told in sampler.asked if name == "Ask Row"]
+    for index, told in enumerate(rows):
+        place = {"langflow.loop.index": index, "langflow.loop.path": str(index)}
+        assert told.items() >= {**_of_run(flow), **place}.items()
+    assert len(rows) == 2
 
 
 async def test_a_sampler_is_told_which_tool_is_called(
@@ -197,19 +237,31 @@ async def test_a_sampler_is_told_which_tool_is_called(
     sampler = AttributeSampler(lambda *_: True)
     sampled(sampler)
     flow = flows.agent_with_tools()
-    await flows.run_flow(flow, "weather?", session_id="s1")
+    await _sampled_run(flow, "weather?")
 
     (attributes,) = [told for name, told in sampler.asked if name == "get_weather"]
     assert (
         attributes.items()
         >= {
+            **_of_run(flow),
             "tool.name": "get_weather",
+            "tool.description": "The weather in a city.",
             "langflow.component.id": "Weather-demo",
-            "langflow.flow.name": "Agent with tools",
-            "session.id": "s1",
             "openinference.span.kind": "TOOL",
         }.items()
     )
+
+
+async def test_of_a_tool_span_that_langchain_makes_a_sampler_is_told_no_more_than_whose_it_is(
+    sampled: Callable[..., Sampled],
+) -> None:
+    pytest.importorskip("openinference.instrumentation.langchain")
+    sampler = AttributeSampler(lambda *_: True)
+    sampled(sampler)
+    await _sampled_run(flows.agent_with_tools(), "weather?")
+
+    (told,) = [told for name, told in sampler.asked if name == "get_weather"]
+    assert told.items() <= {"session.id": "s1", "user.id": "user-7"}.items()
 
 
 def by_flow(name: str) -> Callable[[str, Mapping[str, Any]], bool]:
