@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack, suppress
@@ -11,13 +12,16 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+from lfx.graph.graph.base import Graph
 
 from langflow_otel import LangflowInstrumentor
-from tests.support import control_flows, flows, retrieval
+from tests.support import agents, control_flows, flows, own_client_flows, retrieval
 from tests.support.inside import inside_a_flow
 from tests.support.invariants import check
 from tests.support.langfuse import LangfuseReceiver
 from tests.support.langsmith import LangSmithReceiver
+from tests.support.openai_answers import Answer
+from tests.support.openai_server import OpenAIServer
 from tests.support.reader import Reader
 from tests.support.receiver import OtlpReceiver
 from tests.support.select import named
@@ -70,6 +74,12 @@ class Everywhere:
         return self.phoenix.spans
 
 
+@pytest.fixture(autouse=True)
+def _without_database(environment: pytest.MonkeyPatch) -> None:
+    """Let Langflow's MCP Tools take its server from the flow, as in a bare lfx."""
+    environment.setitem(sys.modules, "langflow.api", None)
+
+
 @pytest.fixture
 def everywhere(environment: pytest.MonkeyPatch) -> Iterator[Everywhere]:
     with ExitStack() as stack:
@@ -107,6 +117,30 @@ async def streamed_by_model() -> None:
     assert "".join(reader.read()) == STREAMED
 
 
+async def stopped_at_its_last_turn() -> None:
+    # Langflow 1.10 and 1.11 run into LangGraph's own limit.
+    with suppress(ValueError):
+        await flows.run_flow(agents.agent_without_end(turns=3))
+
+
+async def with_a_client_of_its_own() -> None:
+    with OpenAIServer(lambda ask: Answer(f"You asked: {ask.question}")) as openai:
+        assert await flows.run_flow(own_client_flows.asking(openai), "why?") == "You asked: why?"
+
+
+async def tool_of_mcp() -> None:
+    """The spans of the server go elsewhere."""
+    pytest.importorskip("mcp", reason="this Langflow comes without an MCP client")
+    from tests.support import mcp
+
+    with OtlpReceiver() as elsewhere, mcp.server("stdio", elsewhere.endpoint) as config:
+        calls = [{"name": "add", "args": {"a": 1, "b": 2}}]
+        assert "1 + 2 = 3" in await flows.run_flow(mcp.agent(config, calls))
+
+
+BREAKS = [{"name": "break_down", "args": {"what": "the impossible"}}]
+
+
 def runs(make: Callable[[], flows.Flow], text: str = "a,b") -> Callable[[], Awaitable[Any]]:
     return lambda: flows.run_flow(make(), text)
 
@@ -122,7 +156,14 @@ SHAPES: dict[str, Callable[[], Awaitable[Any]]] = {
     "retrieval": runs(retrieval.search),
     "failure": failing,
     "cancel": cancelled,
+    "tool of MCP": tool_of_mcp,
+    "tool that fails": runs(lambda: agents.agent_with("Fails", BREAKS, agents.BrokenComponent)),
+    "agent without end": stopped_at_its_last_turn,
+    "flow that calls itself": runs(control_flows.countdown, "1"),
+    "client of its own": with_a_client_of_its_own,
 }
+if hasattr(Graph, "create_subgraph"):
+    SHAPES["nested loops"] = runs(control_flows.nested_loops, "a b,c")
 
 
 @pytest.mark.parametrize("shape", SHAPES)
