@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.trace import Link, Status, StatusCode
 
 from langflow_otel import LangflowInstrumentor
+from langflow_otel.capture import secrets as capture_secrets
 from langflow_otel.capture import secrets_of
 from langflow_otel.export.destination import DestinationSpanExporter
 from langflow_otel.export.mask import HIDDEN
@@ -194,6 +195,24 @@ async def test_where_a_hidden_tool_says_more_than_is_remembered_its_readers_show
     assert last.attributes["llm.token_count.total"] > 0
     assert not _has([last], (*KINDS["INPUTS"], *KINDS["OUTPUTS"]))
     assert _has([named(spans, "Linear chat")], ("output.value",)), "another run tells as ever"
+
+
+async def test_what_was_hidden_in_runs_that_are_forgotten_stays_hidden_when_it_is_sent_late(
+    run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(capture_secrets, "_FINISHED_RUNS", 1)
+    later = [flows.echo_of_secrets("n", f"hunter2-in-a-field-{number}") for number in range(2)]
+    at_the_end = {"OTEL_BSP_SCHEDULE_DELAY": "60000", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "500"}
+    made = (flows.agent_with_tools(), *later, flows.linear_chat())
+    spans = await run(*made, hide_components=["Weather"], variables=at_the_end)
+    assert "snow" not in repr(spans)
+    assert "hunter2" not in repr(spans)
+    agent = named(spans, "Agent with tools")
+    models = [s for s in spans if s.name == "ScriptedChatModel"]
+    assert [_has([s], KINDS["OUTPUTS"]) for s in models if s.trace_id == agent.trace_id] == [
+        False
+    ] * 2
+    assert [_has([s], KINDS["OUTPUTS"]) for s in models if s.trace_id != agent.trace_id] == [True]
 
 
 async def test_what_runs_below_a_hidden_component_is_hidden_too(run: Callable[..., Any]) -> None:

@@ -41,6 +41,8 @@ _WORDS = re.compile(r"[A-Z]?[a-z]+(?:[ _][A-Za-z][a-z]*)*")
 # So many finished runs are remembered for the exporters, which come later, with values of so many
 # characters in all their forms.
 _FINISHED_RUNS, _FINISHED_CHARACTERS = 1024, 32 << 20
+# Of so many more it is remembered that they had some: of more than can wait for the exporters.
+_FORGOTTEN_RUNS = 65_536
 
 
 class RunSecrets:
@@ -49,12 +51,13 @@ class RunSecrets:
     #: Whether it is worth looking for some.
     wanted = True
 
-    def __init__(self) -> None:
-        """Know none."""
+    def __init__(self, trace_id: int = 0) -> None:
+        """Know none of the trace `trace_id`, yet or any more."""
+        self._trace_id = trace_id
         self._values: set[str] = set()
         self._named = 0
-        #: Whether more was hidden than could be remembered, so that it is not found elsewhere.
-        self.overflowed = False
+        #: Whether there are more than are remembered, so that not all are found elsewhere.
+        self.overflowed = trace_id in _forgotten
         # Replaced, never changed, so that whoever reads it needs no lock.
         self._forms: tuple[Form, ...] = ()
         self._escaped: tuple[re.Pattern[str], ...] = ()
@@ -71,15 +74,11 @@ class RunSecrets:
         """Return how many are known."""
         return len(self._values)
 
-    def add(self, value: str) -> bool:
-        """Remember the value of a secret field, if it is long enough to be told from a word.
-
-        Returns False where it should be remembered, and there is no room for it.
-        """
+    def add(self, value: str) -> None:
+        """Remember the value of a secret field, if it is long enough to be told from a word."""
         value = value.strip()[:_MAX_LENGTH]
-        if len(value) < SHORTEST or value.lower() in _ORDINARY:
-            return True
-        return self._add(value, named=False)
+        if len(value) >= SHORTEST and value.lower() not in _ORDINARY:
+            self._add(value, named=False)
 
     def add_named(self, value: str) -> None:
         """Remember what stood under a secret's name: that may be a word, which is no secret."""
@@ -90,9 +89,9 @@ class RunSecrets:
     def add_content(self, text: str) -> None:
         """Remember a text that is hidden, in pieces; `overflowed` where that is too much."""
         for at in range(0, len(text), _MAX_LENGTH):
-            if not self.add(text[at : at + _MAX_LENGTH]):
-                self.overflowed = True
+            if self.overflowed:
                 return
+            self.add(text[at : at + _MAX_LENGTH])
 
     def add_object(self, value: object) -> None:
         """Remember the value that a SecretStr, or the like, hides."""
@@ -163,28 +162,27 @@ class RunSecrets:
     def _is_in(self, text: str) -> bool:
         return any(form.text in text for form in self._forms)
 
-    def _add(self, value: str, *, named: bool) -> bool:
+    def _add(self, value: str, *, named: bool) -> None:
         if value in self._values:
-            return True
+            return
         forms = forms_of(value)
         with self._lock:
-            if (self._named >= _MAX_NAMED) if named else (len(self._values) >= _MAX_VALUES):
+            known, most = (self._named, _MAX_NAMED) if named else (len(self._values), _MAX_VALUES)
+            if known >= most or self._size + len(value) > _MAX_SIZE:
+                # What only a name told of may be no secret, and anybody can write such names.
+                self.overflowed = self.overflowed or not named
                 _say_full()
-                return False
+                return
             self._named += named
             self._size += len(value)
-            if self._size > _MAX_SIZE:
-                _say_full()
-                return False
             self._values.add(value)
             # The longest first: one secret may be the beginning of another.
-            known = {*self._forms, *forms}
-            self._forms = tuple(sorted(known, key=lambda form: (-len(form.text), form.text)))
+            all_forms = {*self._forms, *forms}
+            self._forms = tuple(sorted(all_forms, key=lambda form: (-len(form.text), form.text)))
             pattern = escaped(value)
             if pattern is not None:
                 self._escaped = (*self._escaped, pattern)
             _remember(self, sum(len(form.text) for form in forms))
-        return True
 
 
 class NoSecrets(RunSecrets):
@@ -192,15 +190,19 @@ class NoSecrets(RunSecrets):
 
     wanted = False
 
-    def _add(self, value: str, *, named: bool) -> bool:
-        return True
+    def _add(self, value: str, *, named: bool) -> None:
+        pass
 
 
 _runs: "weakref.WeakValueDictionary[int, RunSecrets]" = weakref.WeakValueDictionary()
 _finished: dict[int, RunSecrets] = {}
 _finished_weight = 0
+_forgotten: dict[int, None] = {}
 _runs_lock = threading.Lock()
 _numbers = itertools.count(1)
+# What is known of a run that is forgotten.
+_NOT_KNOWN = NoSecrets()
+_NOT_KNOWN.overflowed = True
 # On an error that a hidden component raised.
 _HIDDEN = "_langflow_otel_hidden"
 # On a graph: the number of the run that its secrets were read for.
@@ -216,7 +218,7 @@ def secrets_of(trace_id: int) -> RunSecrets:
     if found is not None:
         return found
     with _runs_lock:
-        return _runs.setdefault(trace_id, RunSecrets())
+        return _runs.setdefault(trace_id, RunSecrets(trace_id))
 
 
 def _remember(secrets: RunSecrets, more: int) -> None:
@@ -231,8 +233,11 @@ def _remember(secrets: RunSecrets, more: int) -> None:
         while len(_finished) > 1 and (
             len(_finished) > _FINISHED_RUNS or _finished_weight > _FINISHED_CHARACTERS
         ):
-            first = next(iter(_finished))
-            _finished_weight -= _finished.pop(first)._weight
+            first = _finished.pop(next(iter(_finished)))
+            _finished_weight -= first._weight
+            _forgotten[first._trace_id] = None
+            if len(_forgotten) > _FORGOTTEN_RUNS:
+                del _forgotten[next(iter(_forgotten))]
 
 
 def _renew() -> None:
@@ -248,16 +253,20 @@ if hasattr(os, "register_at_fork"):
 
 
 def known_secrets(trace_id: int) -> RunSecrets | None:
-    """Return the secrets of the trace `trace_id` if there are any."""
-    return _runs.get(trace_id)
+    """Return the secrets of the trace `trace_id` if there are any.
+
+    Of a trace whose secrets are not remembered any more, they are none and have `overflowed`.
+    """
+    found = _runs.get(trace_id)
+    return _NOT_KNOWN if found is None and trace_id in _forgotten else found
 
 
 @lru_cache(maxsize=1)
 def _say_full() -> None:
     logger.warning(
         "langflow-otel: too many secrets in one run (more than %d, %d that only their names tell "
-        "of, or %d characters); the others are masked where they stand only, and where a hidden "
-        "tool's answer is among them its models show no content (said once)",
+        "of, or %d characters); the others are masked where they stand only, and where they are "
+        "more than names, what other instrumentors tell of the run shows no content (said once)",
         _MAX_VALUES,
         _MAX_NAMED,
         _MAX_SIZE,

@@ -93,8 +93,8 @@ class ContentPolicy:
         context = span.get_span_context()
         secrets = known_secrets(context.trace_id) if context is not None else None
         ai, ours = is_ai_span(span), is_ours(span)
-        if ai and not ours and secrets is not None and secrets.overflowed:
-            # What a hidden tool answered may stand in it, and not all of that is remembered.
+        if secrets is not None and secrets.overflowed and not ours:
+            # A secret, or what a hidden tool answered, may stand in it and not be found.
             attributes[names.CONTENT_HIDDEN] = True
         content = NO_CONTENT if attributes.get(names.CONTENT_HIDDEN) else self._content
         masker = Masker(self._names, secrets)
