@@ -14,6 +14,8 @@ import pytest
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import StructuredTool
 
+from langflow_otel.demo.components import WeatherComponent
+from langflow_otel.demo.flows import add_agent
 from tests.conftest import Traced
 from tests.support import agents, flows
 from tests.support.inside import inside_a_flow
@@ -87,7 +89,9 @@ async def test_turns_and_tools_are_below_the_one_agent_in_order(traced: Traced) 
 
 
 async def test_a_tool_calling_agent_of_the_old_kind_is_one_agent(traced: Traced) -> None:
-    await flows.run_flow(agents.tool_calling_agent(), "weather?")
+    calls = [{"name": "get_weather", "args": {"city": "Oslo"}}]
+    old = agents.agent_with("Old agent", calls, WeatherComponent, add=agents.add_old_agent)
+    await flows.run_flow(old, "weather?")
 
     spans = traced.spans()
     check(spans, traces=1)
@@ -102,12 +106,21 @@ AGENT Tool Calling Agent
     assert [span.name for span in spans if span.kind == "AGENT"] == ["Tool Calling Agent"]
 
 
-async def test_tool_calls_at_once_are_siblings_with_their_own_work_below(traced: Traced) -> None:
+#: Langflow's own agent, and what that was before, by the name of its component.
+KINDS = {"Agent": add_agent, "Tool Calling Agent": agents.add_old_agent}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_tool_calls_at_once_are_siblings_with_their_own_work_below(
+    traced: Traced, kind: str
+) -> None:
     calls = [{"name": "dawdle", "args": {"what": what}} for what in ("left", "right")]
-    await flows.run_flow(agents.agent_with("At once", calls, agents.SlowComponent))
+    flow = agents.agent_with("At once", calls, agents.SlowComponent, add=KINDS[kind])
+    await flows.run_flow(flow)
 
     spans = traced.spans()
     check(spans, traces=1)
+    assert [span.name for span in spans if span.kind == "AGENT"] == [kind]
     one, other = tool_calls(spans, "dawdle")
     assert overlapping(one, other)
     for call in (one, other):
@@ -115,17 +128,21 @@ async def test_tool_calls_at_once_are_siblings_with_their_own_work_below(traced:
         assert work.name.startswith("work on ")
 
 
-async def test_a_tool_that_fails_is_an_error_and_the_agent_goes_on(traced: Traced) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_tool_that_fails_is_an_error_and_the_agent_goes_on(
+    traced: Traced, kind: str
+) -> None:
     calls = [{"name": "break_down", "args": {"what": "the impossible"}}]
-    answer = await flows.run_flow(agents.agent_with("Fails", calls, agents.BrokenComponent))
+    flow = agents.agent_with("Fails", calls, agents.BrokenComponent, add=KINDS[kind])
+    answer = await flows.run_flow(flow)
 
     assert answer == "The tools answered: cannot do the impossible"
     spans = traced.spans()
     check(spans, traces=1)
     assert (
         agent_part(spans)
-        == """\
-AGENT Agent
+        == f"""\
+AGENT {kind}
   LLM ScriptedChatModel
   TOOL break_down !error
   LLM ScriptedChatModel"""
@@ -135,7 +152,7 @@ AGENT Agent
     assert call.status_message == "cannot do the impossible"
     (event,) = [event for event in call.events if event.name == "exception"]
     assert event.attributes["exception.type"] == "LookupError"
-    assert named(spans, "Agent").status == "OK"
+    assert named(spans, kind).status == "OK"
     assert named(spans, "Fails").status == "OK"
 
 
@@ -295,19 +312,22 @@ async def test_a_tool_that_is_cancelled_leaves_nothing_open(traced: Traced) -> N
 
 
 #: What it says then is Langflow's, and no error: it has no status of its own for that.
-STOPPED = (
-    "Agent stopped due to max iterations."
+STOPPED = {
+    "Agent": "Agent stopped due to max iterations."
     if before("1.10")
-    else "Model call limits exceeded: run limit (3/3)"
-)
+    else "Model call limits exceeded: run limit (3/3)",
+    "Tool Calling Agent": "Agent stopped due to iteration limit or time limit.",
+}
 
 
+@pytest.mark.parametrize("kind", KINDS)
 async def test_an_agent_that_comes_to_its_last_turn_is_stopped_and_told(
-    langchain: bool, traced: Traced
+    langchain: bool, traced: Traced, kind: str
 ) -> None:
-    answer, status = STOPPED, "ok"
+    answer, status = STOPPED[kind], "ok"
+    flow = agents.agent_without_end(turns=3, add=KINDS[kind])
     try:
-        assert await flows.run_flow(agents.agent_without_end(turns=3), session_id="s1") == STOPPED
+        assert await flows.run_flow(flow, session_id="s1") == answer
     except ValueError as error:
         # Langflow 1.10 and 1.11 run into LangGraph's own limit before the agent comes to its.
         if before("1.10") or not before("1.12") or "Recursion limit" not in str(error):
@@ -318,10 +338,10 @@ async def test_an_agent_that_comes_to_its_last_turn_is_stopped_and_told(
     check(spans, session="s1", traces=1)
     turns = ["  LLM EndlessModel", "  TOOL dawdle"] * 3
     tree = agent_part(spans).splitlines()
-    assert tree[0] == "AGENT Agent" + (" !error" if status == "error" else "")
+    assert tree[0] == f"AGENT {kind}" + (" !error" if status == "error" else "")
     told = turns if status == "ok" else turns[:-1]
     assert tree[1:] == [line for line in told if langchain or "LLM" not in line]
-    for name, key in (("Agent", "langflow.component.status"), ("Endless", "langflow.flow.status")):
+    for name, key in ((kind, "langflow.component.status"), ("Endless", "langflow.flow.status")):
         span = named(spans, name)
         assert span.attributes[key] == status
         assert span.attributes.get("output.value", "") == answer

@@ -6,6 +6,7 @@ this module but its imports.
 
 import asyncio
 import json
+from collections.abc import Callable
 from typing import Any
 
 from langchain_core.tools import BaseTool, StructuredTool
@@ -26,10 +27,12 @@ from lfx.schema.message import Message
 from opentelemetry import trace
 
 from langflow_otel.demo.chat_model import ScriptedChatModel
-from langflow_otel.demo.components import ScriptedModelComponent, WeatherComponent
+from langflow_otel.demo.components import ScriptedModelComponent
 from langflow_otel.demo.flows import Flow, FlowBuilder, add_agent
 
 Call = dict[str, Any]
+#: Adds an agent to a flow, as `add_agent`.
+AddAgent = Callable[..., str]
 
 # An agent with one output, as those of old, is one tool; now there is a structured one as well.
 HELPER_TOOL = (
@@ -186,15 +189,32 @@ class FlowAsToolComponent(Component):
         )
 
 
+def add_old_agent(
+    flow: FlowBuilder, model: str, tools: list[str], *, id_: str | None = None, **values: Any
+) -> str:
+    """Add the agent that Langflow's own was before, wired as by `add_agent`."""
+    fields = {field.name for field in ToolCallingAgentComponent.inputs}
+    agent = flow.add(ToolCallingAgentComponent, id_=id_, system_prompt="Use the tools.", **values)
+    flow.connect(model, "model_output", agent, "model" if "model" in fields else "llm")
+    for tool in tools:
+        flow.connect(tool, TOOL_OUTPUT_NAME, agent, "tools")
+    return agent
+
+
 def scripted_agent(
-    flow: FlowBuilder, calls: list[Call], *tools: str, answer: str = "", id_: str = "Agent-demo"
+    flow: FlowBuilder,
+    calls: list[Call],
+    *tools: str,
+    answer: str = "",
+    id_: str = "Agent-demo",
+    add: AddAgent = add_agent,
 ) -> str:
     """Add an agent whose model makes `calls`, to the components in tool mode that are `tools`."""
     script = {"script": [answer]} if answer else {}
     model = flow.add(
         ScriptedModelComponent, id_=f"Model-of-{id_}", tool_calls=json.dumps(calls), **script
     )
-    return add_agent(flow, model, list(tools), id_=id_)
+    return add(flow, model, list(tools), id_=id_)
 
 
 def asked(flow: FlowBuilder, agent: str) -> Flow:
@@ -205,11 +225,17 @@ def asked(flow: FlowBuilder, agent: str) -> Flow:
     return flow.build()
 
 
-def agent_with(name: str, calls: list[Call], *tools: type[Component], **values: Any) -> Flow:
+def agent_with(
+    name: str,
+    calls: list[Call],
+    *tools: type[Component],
+    add: AddAgent = add_agent,
+    **values: Any,
+) -> Flow:
     """A flow of an agent that makes `calls` to components in tool mode."""
     flow = FlowBuilder(name)
     added = [flow.add(tool, tool_mode=True, **values) for tool in tools]
-    return asked(flow, scripted_agent(flow, calls, *added))
+    return asked(flow, scripted_agent(flow, calls, *added, add=add))
 
 
 def agent_with_run_flow(inner: Flow) -> Flow:
@@ -222,25 +248,12 @@ def agent_with_run_flow(inner: Flow) -> Flow:
     return asked(flow, add_agent(flow, flow.add(FirstToolModelComponent), [tool]))
 
 
-def agent_without_end(turns: int) -> Flow:
+def agent_without_end(turns: int, add: AddAgent = add_agent) -> Flow:
     """A flow of an agent that may have so many turns, and whose model never stops."""
     flow = FlowBuilder("Endless")
     model = flow.add(EndlessModelComponent)
     tool = flow.add(SlowComponent, tool_mode=True, seconds=0.01)
-    return asked(flow, add_agent(flow, model, [tool], max_iterations=turns))
-
-
-def tool_calling_agent() -> Flow:
-    """A flow of the agent that Langflow's own was before."""
-    flow = FlowBuilder("Old agent")
-    calls = [{"name": "get_weather", "args": {"city": "Oslo"}}]
-    model = flow.add(ScriptedModelComponent, tool_calls=json.dumps(calls))
-    tool = flow.add(WeatherComponent, tool_mode=True)
-    fields = {field.name for field in ToolCallingAgentComponent.inputs}
-    agent = flow.add(ToolCallingAgentComponent, system_prompt="Use the tools.")
-    flow.connect(model, "model_output", agent, "model" if "model" in fields else "llm")
-    flow.connect(tool, TOOL_OUTPUT_NAME, agent, "tools")
-    return asked(flow, agent)
+    return asked(flow, add(flow, model, [tool], max_iterations=turns))
 
 
 def agent_as_tool(calls: list[Call], *tools: type[Component]) -> Flow:
