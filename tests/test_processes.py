@@ -26,7 +26,9 @@ from tests.support import faults
 from tests.support.instances import instances_of
 from tests.support.process import free_port
 from tests.support.programs import (
+    BOUND,
     EXPECTED,
+    IN_TIME,
     PATIENCE,
     PROCESS_IDS,
     SPANS,
@@ -36,8 +38,7 @@ from tests.support.programs import (
 )
 from tests.support.receiver import OtlpReceiver
 
-# For ever, of what a process must not wait for.
-AN_HOUR = "3600000"
+LOST = r"langflow-otel: \d spans (did not reach|still wait for) phoenix"
 
 ENDINGS = {
     "its end": ("", 0),
@@ -121,20 +122,16 @@ def test_where_the_backend_hangs_the_process_ends_within_the_bound(
     ending: str, way: str, receiver: OtlpReceiver
 ) -> None:
     receiver.faults.set(faults.hanging())
-    env = {
-        "PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint,
-        "OTEL_BSP_EXPORT_TIMEOUT": AN_HOUR,
-        "OTEL_PYTHON_LANGFLOW_SHUTDOWN_TIMEOUT": "1000",
-    }
+    env = {"PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint, **BOUND}
     told = "ready(); time.sleep(60)" if "signal" in ending else "ready()"
     with running(told, env, way) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         if "signal" in ending:
             process.send_signal(signal.SIGTERM)
-        said = process.communicate(timeout=PATIENCE)[1]
+        said = process.communicate(timeout=IN_TIME)[1]
     assert process.returncode == ENDINGS[ending][1]
-    assert re.search(r"langflow-otel: \d spans (did not reach|still wait for) phoenix", said), said
+    assert re.search(LOST, said), said
 
 
 @pytest.mark.parametrize("way", ["ours", "launcher"])
@@ -238,7 +235,7 @@ def test_a_signal_that_comes_while_a_lock_is_held_ends_the_process(
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n", process.communicate()[1]
         # A handler that took the lock itself would wait for its own thread for ever.
-        assert process.wait(PATIENCE) == -signal.SIGTERM
+        assert process.wait(IN_TIME) == -signal.SIGTERM
 
 
 UVICORN = """
@@ -286,6 +283,17 @@ def test_uvicorn_sends_what_is_left_when_it_is_stopped(
         process.send_signal(number)
         process.communicate(timeout=120)
     assert arrived(receiver) == EXPECTED
+
+
+def test_uvicorn_stops_within_the_bound_where_the_backend_hangs(receiver: OtlpReceiver) -> None:
+    pytest.importorskip("uvicorn")
+    receiver.faults.set(faults.hanging())
+    port = free_port()
+    with uvicorn(port, {"PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint, **BOUND}) as process:
+        assert ask(port) == str(process.pid)
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=IN_TIME)[1]
+    assert re.search(LOST, said), said
 
 
 GUNICORN = f"""
@@ -393,19 +401,28 @@ def test_a_worker_that_gunicorn_replaces_sends_what_is_left(receiver: OtlpReceiv
     assert len(set(ids)) == len(ids) == answered.total() + SPANS
 
 
+def wait_for_end(pid: int, seconds: float) -> None:
+    """Wait for the end of a process that is somebody else's child."""
+    deadline = time.monotonic() + seconds
+    with suppress(ProcessLookupError):
+        while time.monotonic() < deadline:
+            os.kill(pid, 0)
+            time.sleep(0.05)
+        raise AssertionError(f"{pid} is still there")
+
+
 @needs_gunicorn
 def test_gunicorn_stops_within_the_bound_where_the_backend_hangs(receiver: OtlpReceiver) -> None:
     receiver.faults.set(faults.hanging())
     port = free_port()
-    env = {
-        "PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint,
-        "OTEL_BSP_EXPORT_TIMEOUT": AN_HOUR,
-        "OTEL_PYTHON_LANGFLOW_SHUTDOWN_TIMEOUT": "1000",
-    }
+    env = {"PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint, **BOUND}
     with gunicorn(port, env, 0) as process:
-        assert ask(port)
+        worker = int(ask(port))
+        # It alone first, and then all.
+        os.kill(worker, signal.SIGTERM)
+        wait_for_end(worker, IN_TIME)
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=PATIENCE)
+        process.communicate(timeout=IN_TIME)
     assert process.returncode == 0
 
 

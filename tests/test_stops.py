@@ -12,16 +12,13 @@ import pytest
 
 from tests.support import flows
 from tests.support.faults import DEAD
-from tests.support.lfx_cli import LfxServe, lfx_run, lfx_running
+from tests.support.lfx_cli import LfxServe, lfx_running
 from tests.support.process import Process
+from tests.support.programs import BOUND, IN_TIME, PATIENCE
 from tests.support.receiver import OtlpReceiver
 from tests.support.stopped import in_the_middle, in_vain, told_as_cancelled
 
 PREFIX = ("langflow-otel", "run", "--")
-# A command that has not ended by then hangs.
-PATIENCE = 60.0
-# For ever, of what must not be waited for; a second of what must.
-DYING = {"OTEL_BSP_EXPORT_TIMEOUT": "3600000", "OTEL_PYTHON_LANGFLOW_SHUTDOWN_TIMEOUT": "1000"}
 LOST = r"langflow-otel: \d spans (did not reach|still wait for) phoenix"
 AWAY = ("hanging", pytest.param("refusing", marks=pytest.mark.exhaustive))
 
@@ -55,13 +52,13 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def by_a_supervisor(process: Process) -> int | None:
-    return process.stop(PATIENCE)
+def by_a_supervisor(process: Process, seconds: float) -> int | None:
+    return process.stop(seconds)
 
 
-def in_a_terminal(process: Process) -> int | None:
+def in_a_terminal(process: Process, seconds: float) -> int | None:
     process.interrupt()
-    return process.wait(PATIENCE)
+    return process.wait(seconds)
 
 
 STOPS = {"by a supervisor": (by_a_supervisor, 143), "in a terminal": (in_a_terminal, 130)}
@@ -74,7 +71,7 @@ def test_an_lfx_run_that_is_stopped_in_the_middle_is_told_as_cancelled(
     stop, code = STOPS[how]
     with lfx_running(slow, "hi", env, PREFIX) as lfx:
         in_the_middle(backend)
-        assert stop(lfx) == code
+        assert stop(lfx, PATIENCE) == code
     told_as_cancelled(backend.spans)
 
 
@@ -112,10 +109,13 @@ def test_an_lfx_serve_that_a_supervisor_kills_in_the_end_tells_its_runs_as_cance
 def test_an_lfx_run_whose_backend_is_dead_ends_and_says_so(
     dead: str, quick: Path, env: dict[str, str], backend: OtlpReceiver
 ) -> None:
-    with backend.faults.mode(DEAD[dead]()):
-        ran = lfx_run(quick, "hi", {**env, **DYING}, PREFIX)
-    assert ran.answer
-    assert re.search(LOST, ran.stderr), ran.stderr
+    with (
+        backend.faults.mode(DEAD[dead]()),
+        lfx_running(quick, "hi", {**env, **BOUND}, PREFIX) as lfx,
+    ):
+        lfx.wait_until(lambda: '"success": true' in lfx.log, PATIENCE, "an answer")
+        assert lfx.wait(IN_TIME) == 0
+        assert re.search(LOST, lfx.log), lfx.log
     assert backend.spans == []
 
 
@@ -130,10 +130,10 @@ def test_so_does_one_that_is_stopped_in_the_middle(
     dead: str, how: str, slow: Path, env: dict[str, str], backend: OtlpReceiver
 ) -> None:
     stop, code = STOPS[how]
-    with lfx_running(slow, "hi", {**env, **DYING}, PREFIX) as lfx:
+    with lfx_running(slow, "hi", {**env, **BOUND}, PREFIX) as lfx:
         in_the_middle(backend)
         backend.faults.set(DEAD[dead]())
-        assert stop(lfx) == code
+        assert stop(lfx, IN_TIME) == code
         assert re.search(LOST, lfx.log), lfx.log
     assert [span.name for span in backend.spans] == ["Chat Input"]
 
@@ -142,8 +142,9 @@ def test_so_does_one_that_is_stopped_in_the_middle(
 def test_an_lfx_serve_whose_backend_is_dead_answers_ends_and_says_so(
     dead: str, quick: Path, env: dict[str, str], backend: OtlpReceiver
 ) -> None:
-    with backend.faults.mode(DEAD[dead]()), LfxServe(quick, {**env, **DYING}, PREFIX) as lfx:
+    with backend.faults.mode(DEAD[dead]()), LfxServe(quick, {**env, **BOUND}, PREFIX) as lfx:
         assert lfx.run("hi")
+        lfx.grace = IN_TIME
         assert lfx.stop() is not None
         assert re.search(LOST, lfx.log), lfx.log
     assert backend.spans == []

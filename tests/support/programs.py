@@ -20,6 +20,11 @@ LATE = {"OTEL_BSP_SCHEDULE_DELAY": "3000000", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": 
 PROCESS_IDS = {"OTEL_EXPERIMENTAL_RESOURCE_DETECTORS": "process"}
 # A process that has not ended by then hangs; how long it takes is measured by the benchmark `exit`.
 PATIENCE = 60.0
+# A backend may take an hour, what is left at the end a second.
+BOUND = {"OTEL_BSP_EXPORT_TIMEOUT": "3600000", "OTEL_PYTHON_LANGFLOW_SHUTDOWN_TIMEOUT": "1000"}
+# Seconds for an end within that bound: much more than a busy machine adds to it, and less than any
+# wait that is not meant, of which the shortest is that for one request (ten).
+IN_TIME = 9.0
 
 # Who makes the provider, and what sends: ours both; OpenTelemetry's and ours; OpenTelemetry's both.
 WAYS: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
