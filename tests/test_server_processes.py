@@ -249,13 +249,48 @@ def test_workers_send_their_own_spans_once_also_when_they_are_recycled(
     assert len(instances_of(spans)) == len(before) + len(after)
 
 
+SERVED_BY = {
+    "uvicorn's": ([], 2),
+    # Nothing of uvicorn's is in there; and of four, two at least are replaced.
+    "gunicorn's own": (["--use-sync-workers", "--max-requests", "3"], 4),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    importlib.util.find_spec("lfx.cli.serve_gunicorn") is None, reason="lfx serve forks no workers"
+)
+@pytest.mark.parametrize("whose", SERVED_BY)
+def test_the_workers_of_lfx_serve_send_their_own_spans_once(
+    whose: str, backend: OtlpReceiver, tmp_path: Path
+) -> None:
+    options, processes = SERVED_BY[whose]
+    path = tmp_path / "where.json"
+    path.write_text(json.dumps(flows.where()))
+    env = {**LATE, **PROCESS_IDS, "PHOENIX_COLLECTOR_ENDPOINT": backend.endpoint}
+    with LfxServe(path, env, PREFIX, options=["--workers", "2", *options]) as lfx:
+        answered = asked_of(processes, lambda: lfx.run("hi"))
+        assert lfx.stop() is not None
+    spans = backend.spans
+    check(spans, traces=answered.total())
+    assert Counter(process_of(span) for span in flow_runs(spans)) == answered
+    assert Counter(process_of(span) for span in spans) == Counter(
+        {pid: 4 * runs for pid, runs in answered.items()}
+    )
+    assert instances_of(spans).keys() == answered.keys()
+
+
 def answers_of(workers: int, langflow: LangflowServer, flow: str) -> Counter[str]:
+    return asked_of(workers, lambda: langflow.run(flow, "hi"))
+
+
+def asked_of(workers: int, ask: Callable[[], str]) -> Counter[str]:
     """Ask until so many workers have answered, some may still start; how often each has."""
     answered = Counter[str]()
     deadline = time.monotonic() + 200
     with ThreadPoolExecutor(8) as pool:
         while len(answered) < workers and time.monotonic() < deadline:
-            answered.update(pool.map(lambda _: langflow.run(flow, "hi"), range(8)))
+            answered.update(pool.map(lambda _: ask(), range(8)))
     assert len(answered) >= workers
     return answered
 

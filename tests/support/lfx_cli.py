@@ -31,9 +31,10 @@ class LfxServe(Server):
         prefix: Sequence[str] = (),
         python: str = sys.executable,
         timeout: float = 90.0,
+        options: Sequence[str] = (),
     ) -> None:
         super().__init__(timeout)
-        self._flow, self._python = flow.absolute(), python
+        self._flow, self._python, self._options = flow.absolute(), python, list(options)
         self._env, self._prefix, self._key = dict(env or {}), list(prefix), uuid4().hex
         self.headers: dict[str, str] = {}
         """Sent with each call, as `traceparent`."""
@@ -70,7 +71,7 @@ class LfxServe(Server):
 
     def _launch(self, folder: Path) -> Process:
         settings = {"LANGFLOW_API_KEY": self._key, "LANGFLOW_CONFIG_DIR": str(folder)}
-        options = ["--host", "127.0.0.1", "--port", str(self._port)]
+        options = ["--host", "127.0.0.1", "--port", str(self._port), *self._options]
         return Process(
             [*self._prefix, "lfx", "serve", str(self._flow), *options],
             clean_environment({**OFFLINE, **first_on_path(self._python), **settings, **self._env}),
