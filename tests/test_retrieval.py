@@ -9,7 +9,7 @@ import pytest
 
 from langflow_otel import LangflowInstrumentor
 from tests.conftest import Traced
-from tests.support import flows, retrieval
+from tests.support import document_flows, flows, retrieval
 from tests.support.invariants import check
 from tests.support.select import named, only
 from tests.support.spans import Span
@@ -48,6 +48,24 @@ CHAIN Search
     assert found[f"{prefix}.score"] == pytest.approx(1.0)
     assert json.loads(found[f"{prefix}.metadata"]) == {"source": "refunds.pdf"}
     assert found["retrieval.documents.1.document.content"] == "Shipping is free."
+
+
+async def test_of_many_large_documents_some_are_told_in_part(traced: Traced) -> None:
+    answer = await flows.run_flow(document_flows.documents(document_flows.ArchiveComponent))
+    assert len(answer) > 40 * 50_000
+
+    spans = traced.spans()
+    check(spans, traces=1)
+    told = named(spans, "Archive").attributes
+    documents = {n: v for n, v in told.items() if n.startswith("retrieval.documents.")}
+    contents = [v for n, v in documents.items() if n.endswith(".content")]
+    assert len(contents) == 32
+    assert [content.split()[0] for content in contents] == [str(number) for number in range(32)]
+    assert all(content.endswith("[cut]") for content in contents)
+    assert sum(len(str(value).encode()) for value in documents.values()) <= 16 * 1024
+    assert len(told["output.value"].encode()) <= 16 * 1024
+    assert told["langflow.output.truncated"] is True
+    assert told["output.value"].endswith(' more"]')
 
 
 async def test_a_call_of_an_embedding_model_tells_model_count_and_texts_and_no_vector(

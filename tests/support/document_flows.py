@@ -39,6 +39,22 @@ class CatalogueComponent(Component):
         return DataFrame(pd.DataFrame({"text": ["Refunds take 14 days."], "source": ["a.pdf"]}))
 
 
+class ArchiveComponent(Component):
+    """Finds forty documents of fifty kilobytes."""
+
+    display_name = "Archive"
+    name = "Archive"
+    trace_type = "retriever"
+    inputs = [MessageTextInput(name="search_query", display_name="Query")]
+    outputs = [Output(display_name="Found", name="found", method="find")]
+
+    def find(self) -> list[Data]:
+        return [
+            Data(text=f"{number} " + "word " * 10_000, source=f"{number}.pdf", score=0.5)
+            for number in range(40)
+        ]
+
+
 def documents(component: type[Component]) -> Flow:
     """Chat Input -> a component that finds documents -> Chat Output."""
     flow = FlowBuilder("Documents")
