@@ -256,16 +256,25 @@ async def test_where_langchain_is_not_traced_another_ones_span_is_sent(
     assert flow.get("langflow.usage.model_calls", 0) == traced
 
 
+#: By what name each of OTHERS is told.
+SCOPES = {
+    "traceloop's OpenAI": "opentelemetry.instrumentation.openai",
+    "traceloop's LangChain": "opentelemetry.instrumentation.langchain",
+    "OpenInference's OpenAI": "openinference.instrumentation.openai",
+}
+
+
+@pytest.mark.parametrize("others", SCOPES)
 async def test_it_is_said_once_which_of_two_is_kept(
-    backends: Any, openai: OpenAIServer, said: Any
+    backends: Any, openai: OpenAIServer, said: Any, others: str
 ) -> None:
     backend: Backends = backends()
-    with traceloop_langchain(backend.provider):
+    with OTHERS[others](backend.provider):
         for _ in range(2):
             await flows.run_flow(caller(openai, "LangChain"), "what?")
 
     (line,) = [line for line in said() if "traces model calls" in line]
-    assert "opentelemetry.instrumentation.langchain" in line
+    assert f"langflow-otel: {SCOPES[others]}" in line
     assert "openinference.instrumentation.langchain" in line
     assert "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS" in line
 
