@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -191,6 +192,111 @@ def test_a_run_by_webhook_is_one_trace(langflow: LangflowServer, otlp: OtlpRecei
     check(spans, traces=1)
     flow = next(span for span in spans if span.name == "Chat by webhook")
     assert flow.attributes.get("langflow.entry_point") == _entry_point("webhook")
+
+
+def _chat(run: Run, server: LangflowServer, flow_id: str, text: str) -> str:
+    return run(server, flow_id, text, "session of a caller")
+
+
+#: The doors besides SURFACES.
+OTHERS: dict[str, Callable[[LangflowServer, str, str], str]] = {
+    "run advanced": doors.run_advanced,
+    "run session": doors.run_session,
+    "project mcp": doors.ask_project,
+    "public build": doors.build_public,
+    "public workflows v2": doors.run_public,
+    "a2a": doors.ask_agent,
+    "a2a stream": partial(doors.ask_agent, stream=True),
+}
+if before("1.12"):
+    OTHERS = {}
+#: Their runs go on when their request has been answered.
+JOBS: dict[str, Callable[[LangflowServer, str, str], str]] = {
+    "build streaming": partial(LangflowServer.build, event_delivery="streaming"),
+    "build polling": partial(LangflowServer.build, event_delivery="polling"),
+    "webhook": lambda server, flow, _: server.webhook(flow, {"any": "payload"}),
+    "workflows v2 background": partial(LangflowServer.workflows_v2, mode="background"),
+}
+if before("1.12"):
+    JOBS = {name: run for name, run in JOBS.items() if "v2" not in name}
+WAITED_FOR = {
+    **{name: partial(_chat, run) for name, (run, _) in SURFACES.items() if name not in JOBS},
+    **OTHERS,
+}
+
+
+@dataclass(frozen=True)
+class Called:
+    """A run that another service, no Langflow, has called for."""
+
+    caller: tuple[str, str]
+    """The ids of the trace and the span of that service."""
+    carried: dict[str, str]
+    """The baggage that a component has found, without what is ours."""
+    spans: list[Span]
+    """The trace that the run is in."""
+
+    @classmethod
+    def by(cls, langflow: LangflowServer, otlp: OtlpReceiver, run: Any, name: str) -> Called:
+        """Call for a run of a flow of that name, by a door."""
+        flow_id = langflow.upload({**flows.carried(name), **doors.OPEN})
+        trace_id, span_id = secrets.token_hex(16), secrets.token_hex(8)
+        langflow.headers |= {
+            "traceparent": f"00-{trace_id}-{span_id}-01",
+            "baggage": f"tenant=acme,ticket={span_id}",
+        }
+        try:
+            answer = run(langflow, flow_id, "hello")
+        finally:
+            langflow.headers.clear()
+        spans = _trace_of(otlp, name)
+        if name.endswith("webhook"):
+            answer = langflow.messages(flow_id)[-1]["text"]
+        carried = {n: v for n, v in json.loads(answer).items() if not n.startswith("langflow.")}
+        return cls((trace_id, span_id), carried, spans)
+
+    @property
+    def sent(self) -> dict[str, str]:
+        """The baggage that the service has sent along."""
+        return {"tenant": "acme", "ticket": self.caller[1]}
+
+    @property
+    def top(self) -> Span:
+        """What is above the flow, as far as its parents are in this Langflow."""
+        by_id = {span.span_id: span for span in self.spans}
+        top = next(span for span in self.spans if "langflow.flow.status" in span.attributes)
+        while top.parent_id in by_id:
+            top = by_id[top.parent_id]
+        return top
+
+
+@pytest.mark.parametrize("door", WAITED_FOR)
+def test_by_each_door_a_caller_is_above_the_run_and_its_baggage_in_it(
+    langflow: LangflowServer, otlp: OtlpReceiver, door: str
+) -> None:
+    called = Called.by(langflow, otlp, WAITED_FOR[door], f"Called by {door}")
+    check(only(called.spans, _is_ai), traces=1)
+    assert called.carried == called.sent
+    assert (called.top.trace_id, called.top.parent_id) == called.caller
+    assert called.top.otel_kind == "SERVER"
+
+
+@pytest.mark.parametrize("door", JOBS)
+def test_a_run_that_goes_on_links_to_its_request_or_is_below_it(
+    langflow: LangflowServer, otlp: OtlpReceiver, door: str
+) -> None:
+    called = Called.by(langflow, otlp, JOBS[door], f"Left by {door}")
+    check(only(called.spans, _is_ai), traces=1)
+    # With a job in its queue Langflow keeps the link alone.
+    assert called.carried == ({} if "background" in door else called.sent)
+    top = called.top
+    if top.parent_id:
+        # It has begun before its request was answered.
+        assert (top.trace_id, top.parent_id) == called.caller
+        return
+    (link,) = top.links
+    requests = [s for s in otlp.spans if (s.trace_id, s.parent_id) == called.caller]
+    assert (link.trace_id, link.span_id) in [(s.trace_id, s.span_id) for s in requests]
 
 
 @pytest.mark.skipif(not doors.BUILDS_PUBLIC, reason="this Langflow builds no such flow")
@@ -675,6 +781,27 @@ def test_lfx_serve(serving: Serving) -> None:
     spans = serving.trace_of("Chat from a file")
     check(spans, traces=1)
     assert _ours(spans) == OURS
+
+
+@pytest.mark.skipif(before("1.12"), reason="lfx serve takes no other flow before 1.12")
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_workflow_of_lfx_serve_continues_the_trace_of_who_calls_it(
+    serving: Serving, stream: bool
+) -> None:
+    name, trace_id = f"Called workflow, stream {stream}", secrets.token_hex(16)
+    flow_id = serving.server.upload(flows.carried(name))
+    serving.server.headers |= {
+        "traceparent": f"00-{trace_id}-{secrets.token_hex(8)}-01",
+        "baggage": "tenant=acme",
+    }
+    try:
+        answer = doors.serve_workflow(serving.server, flow_id, "hello", stream=stream)
+    finally:
+        serving.server.headers.clear()
+    assert json.loads(answer)["tenant"] == "acme"
+    spans = serving.trace_of(name)
+    check(spans, traces=1)
+    assert {span.trace_id for span in spans} == {trace_id}
 
 
 @pytest.mark.skipif(before("1.12"), reason="lfx serve takes no other flow before 1.12")

@@ -5,6 +5,7 @@ module but its imports.
 """
 
 import asyncio
+import json
 import os
 import threading
 import time
@@ -26,7 +27,7 @@ from lfx.io import (
 from lfx.schema.data import Data
 from lfx.schema.dataframe import DataFrame
 from lfx.schema.message import Message
-from opentelemetry import trace
+from opentelemetry import baggage, trace
 
 from langflow_otel.demo.chat_model import ScriptedChatModel
 
@@ -89,6 +90,18 @@ class WhereComponent(Component):
 
     def tell(self) -> Message:
         return Message(text=str(os.getpid()))
+
+
+class BaggageComponent(Component):
+    """Tells the baggage that it runs in, in JSON."""
+
+    display_name = "Baggage"
+    name = "Baggage"
+    inputs = [MessageTextInput(name="text", display_name="Text")]
+    outputs = [Output(display_name="Baggage", name="carried", method="tell")]
+
+    def tell(self) -> Message:
+        return Message(text=json.dumps(dict(baggage.get_all()), sort_keys=True))
 
 
 class ItemsComponent(Component):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 from tests.support.http import CallFailed, call, events_as_they_come, leave
+from tests.support.lfx_cli import LfxServe
 from tests.support.server import LangflowServer, build_answer, good_events
 from tests.support.versions import before
 
@@ -49,11 +51,62 @@ def run_public(server: LangflowServer, flow_id: str, text: str) -> str:
     return str(outputs[-1]["content"]) if outputs else ""
 
 
+def run_advanced(server: LangflowServer, flow_id: str, text: str) -> str:
+    """POST /api/v1/run/advanced, with a list of inputs."""
+    asked = {"inputs": [{"input_value": text, "type": "chat"}]}
+    return _message(server, f"/api/v1/run/advanced/{flow_id}", asked)
+
+
+def run_session(server: LangflowServer, flow_id: str, text: str) -> str:
+    """POST /api/v1/run/session, the way of who has logged in."""
+    return _message(server, f"/api/v1/run/session/{flow_id}", {"input_value": text})
+
+
+def _message(server: LangflowServer, path: str, asked: dict[str, Any]) -> str:
+    answer = call("POST", server.endpoint + path, asked, _with_key(server)).json()
+    return str(answer["outputs"][-1]["outputs"][-1]["results"]["message"]["text"])
+
+
+def ask_project(server: LangflowServer, flow_id: str, text: str) -> str:
+    """Call the flow as a tool of its project, over MCP's streamable HTTP, with the real client."""
+    stored = f"{server.endpoint}/api/v1/flows/{flow_id}"
+    tool = f"ask_{uuid4().hex[:8]}"
+    headers = _with_key(server)
+    flow = call("PATCH", stored, {"mcp_enabled": True, "action_name": tool}, headers).json()
+    url = f"{server.endpoint}/api/v1/mcp/project/{flow['folder_id']}/streamable"
+    return asyncio.run(asyncio.wait_for(_call_tool(url, headers, tool, text), 60))
+
+
+async def _call_tool(url: str, headers: dict[str, str], tool: str, text: str) -> str:
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamablehttp_client
+
+    async with (
+        streamablehttp_client(url, headers=headers) as (reader, writer, _),
+        ClientSession(reader, writer) as session,
+    ):
+        await session.initialize()
+        result = await session.call_tool(tool, {"input_value": text})
+    said = "".join(getattr(part, "text", "") for part in result.content)
+    if result.isError:
+        raise CallFailed(said)
+    return said
+
+
+def serve_workflow(server: LfxServe, flow_id: str, text: str, *, stream: bool = False) -> str:
+    """POST /api/v2/workflows of `lfx serve`, 1.12 and later."""
+    body = {"flow_id": flow_id, "input_value": text, "mode": "stream" if stream else "sync"}
+    answer = call("POST", f"{server.endpoint}/api/v2/workflows", body, server._login())
+    if stream:
+        return build_answer(good_events(answer))
+    return str(answer.json()["output"]["text"])
+
+
 def ask_agent(server: LangflowServer, flow_id: str, text: str, *, stream: bool = False) -> str:
     """POST /api/v1/a2a, in JSON-RPC: what the flow answers as an agent."""
     asked = _asked(text, "message/stream" if stream else "message/send")
-    headers = {**server.headers, "x-api-key": server.api_key}
-    answer = call("POST", f"{server.endpoint}/api/v1/a2a/{flow_id}/jsonrpc", asked, headers)
+    url = f"{server.endpoint}/api/v1/a2a/{flow_id}/jsonrpc"
+    answer = call("POST", url, asked, _with_key(server))
     told = list(answer.events()) if stream else [answer.json()]
     texts = [text for each in told for text in _texts(each)]
     if not texts:
@@ -131,9 +184,12 @@ def _request(
 ) -> tuple[str, str, dict[str, Any], dict[str, str]]:
     stream = STREAMS[door]
     url = server.endpoint + stream.path.format(flow=flow_id)
-    visitor = {"cookie": f"client_id={uuid4()}"}
-    headers = {**server.headers, "x-api-key": server.api_key, **visitor}
+    headers = {**_with_key(server), "cookie": f"client_id={uuid4()}"}
     return "POST", url, stream.body(flow_id, text), headers
+
+
+def _with_key(server: LangflowServer) -> dict[str, str]:
+    return {**server.headers, "x-api-key": server.api_key}
 
 
 def _texts(told: Any) -> list[str]:

@@ -252,6 +252,11 @@ def where() -> Flow:
     return single("Where", own.WhereComponent, "where")
 
 
+def carried(name: str) -> Flow:
+    """Chat Input -> Baggage, which tells the baggage that it runs in -> Chat Output."""
+    return single(name, own.BaggageComponent, "carried")
+
+
 def component_logs() -> Flow:
     """Chat Input -> Log, which writes `first` and `second` to its log -> Chat Output."""
     return single("Component logs", own.LogComponent, "logged")
