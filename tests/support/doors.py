@@ -130,6 +130,8 @@ class Stream:
     """Of the flow's id and the text."""
     piece: Callable[[dict[str, Any]], str]
     """What an event adds to the answer."""
+    events: str = ""
+    """Where the request starts a job alone: where its events are, with `{job}` for its id."""
 
 
 def _token(event: dict[str, Any]) -> str:
@@ -150,6 +152,12 @@ STREAMS = {
         "/api/v1/build/{flow}/flow?event_delivery=direct",
         lambda _, text: {"inputs": {"input_value": text}},
         _token,
+    ),
+    "build streaming": Stream(
+        "/api/v1/build/{flow}/flow?event_delivery=streaming",
+        lambda _, text: {"inputs": {"input_value": text}},
+        _token,
+        "/api/v1/build/{job}/events?event_delivery=streaming",
     ),
     "responses": Stream(
         "/api/v1/responses",
@@ -185,7 +193,11 @@ def _request(
     stream = STREAMS[door]
     url = server.endpoint + stream.path.format(flow=flow_id)
     headers = {**_with_key(server), "cookie": f"client_id={uuid4()}"}
-    return "POST", url, stream.body(flow_id, text), headers
+    body = stream.body(flow_id, text)
+    if not stream.events:
+        return "POST", url, body, headers
+    job = call("POST", url, body, headers).json()["job_id"]
+    return "GET", server.endpoint + stream.events.format(job=job), {}, headers
 
 
 def _with_key(server: LangflowServer) -> dict[str, str]:
