@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import threading
 import time
@@ -198,21 +199,29 @@ async def test_where_a_hidden_tool_says_more_than_is_remembered_its_readers_show
 
 
 async def test_what_was_hidden_in_runs_that_are_forgotten_stays_hidden_when_it_is_sent_late(
-    run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    run: Callable[..., Any], environment: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(capture_secrets, "_FINISHED_RUNS", 1)
-    later = [flows.echo_of_secrets("n", f"hunter2-in-a-field-{number}") for number in range(2)]
-    at_the_end = {"OTEL_BSP_SCHEDULE_DELAY": "60000", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "500"}
-    made = (flows.agent_with_tools(), *later, flows.linear_chat())
-    spans = await run(*made, hide_components=["Weather"], variables=at_the_end)
+    environment.setattr(capture_secrets, "_FINISHED_RUNS", 1)
+    environment.setenv("OTEL_BSP_SCHEDULE_DELAY", "60000")
+    environment.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "500")
+    LangflowInstrumentor().instrument(hide_components=["Weather"])
+    await flows.run_flow(flows.agent_with_tools(), "the question")
+    for number in range(2):
+        await flows.run_flow(flows.echo_of_secrets("n", f"hunter2-in-a-field-{number}"))
+    await flows.run_flow(flows.linear_chat(), "the question")
+    # What holds a run holds its secrets.
+    gc.collect()
+    LangflowInstrumentor().uninstrument()
+    spans = await run()
     assert "snow" not in repr(spans)
     assert "hunter2" not in repr(spans)
     agent = named(spans, "Agent with tools")
-    models = [s for s in spans if s.name == "ScriptedChatModel"]
-    assert [_has([s], KINDS["OUTPUTS"]) for s in models if s.trace_id == agent.trace_id] == [
-        False
-    ] * 2
-    assert [_has([s], KINDS["OUTPUTS"]) for s in models if s.trace_id != agent.trace_id] == [True]
+    shown = {
+        (span.trace_id == agent.trace_id): _has([span], KINDS["OUTPUTS"])
+        for span in spans
+        if span.name == "ScriptedChatModel"
+    }
+    assert shown == {True: False, False: True}
 
 
 async def test_what_runs_below_a_hidden_component_is_hidden_too(run: Callable[..., Any]) -> None:
@@ -227,6 +236,14 @@ async def test_what_runs_below_a_hidden_component_is_hidden_too(run: Callable[..
     for span in (caller, *below):
         assert span.attributes["langflow.content.hidden"] is True
         assert not _has([span], (*KINDS["INPUTS"], *KINDS["OUTPUTS"]))
+
+
+async def test_a_value_is_sent_as_long_as_it_may_be_captured(run: Callable[..., Any]) -> None:
+    answer = "so much to say " * 25_000
+    spans = await run(
+        flows.linear_chat(answer), variables={PREFIX + "MAX_VALUE_BYTES": str(1 << 20)}
+    )
+    assert named(spans, "Chat Output").attributes["output.value"] == answer
 
 
 async def test_secrets_are_masked_in_others_spans_where_no_content_is_captured(

@@ -10,6 +10,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from langflow_otel import names
 from langflow_otel.export.translate import clone
 from langflow_otel.model_calls import is_model_call
+from langflow_otel.plain import plain
 
 SCOPE = "langflow_otel"
 
@@ -85,7 +86,7 @@ def restored(span: ReadableSpan) -> ReadableSpan:
     marks = {n: v for n, v in _noted(span).items() if n != names.MODEL_REPEATED}
     if not marks:
         return span
-    return carried(span, clone(span, attributes={**(span.attributes or {}), **marks}))
+    return carried(span, clone(span, attributes={**plain(span.attributes), **marks}))
 
 
 def carried(span: ReadableSpan, cloned: ReadableSpan) -> ReadableSpan:

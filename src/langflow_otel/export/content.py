@@ -18,6 +18,7 @@ from langflow_otel.capture.secrets import known_secrets
 from langflow_otel.capture.shapes import MASK
 from langflow_otel.export.mask import GuardedMask
 from langflow_otel.export.translate import clone
+from langflow_otel.plain import plain
 from langflow_otel.selection import carried, is_ai_span, is_ours, restored
 from langflow_otel.settings import Mask, Settings
 
@@ -87,7 +88,7 @@ class ContentPolicy:
         """Return what is sent of `span`."""
         attributes = {
             name: value
-            for name, value in (span.attributes or {}).items()
+            for name, value in plain(span.attributes).items()
             if not name.startswith(names.INTERNAL_PREFIXES)
         }
         context = span.get_span_context()
@@ -131,21 +132,27 @@ class _View:
         self._mask = mask
         self._ai = ai
         self._ours = ours
+        # Ours were masked when they were captured, by all that is known.
+        self._as_they_are = ours and mask is None and not masker.secrets
 
     def attributes(self, attributes: Attributes) -> dict[str, Any]:
         """Return what is sent of `attributes`."""
         kept = without_content(attributes, self._content, ai=self._ai)
+        if self._as_they_are:
+            return kept
         return {name: self._value(name, value) for name, value in kept.items()}
 
     def text(self, text: str) -> str:
         """Return a text of content as it is sent."""
-        if not self._ours and len(text) >= LONG and ";base64," in text:
+        masked = self._masker.known(text) if self._ours else self._others(text)
+        return masked if self._mask is None else self._mask(masked)
+
+    def _others(self, text: str) -> str:
+        if len(text) >= LONG and ";base64," in text:
             text, _ = without_data_urls(text, len(text))
         if len(text) > _MAX_LENGTH:
-            masked = self._masker.cut(text, _MAX_LENGTH) + "… [cut]"
-        else:
-            masked = self._masker.known(text) if self._ours else self._masker.json(text)
-        return masked if self._mask is None else self._mask(masked)
+            return self._masker.cut(text, _MAX_LENGTH) + "… [cut]"
+        return self._masker.json(text)
 
     def identifier(self, text: str) -> str:
         """Return a name, or an id, as it is sent."""

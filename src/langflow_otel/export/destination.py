@@ -24,6 +24,7 @@ from langflow_otel.export.resilient import ResilientSender
 from langflow_otel.export.sending import Sender
 from langflow_otel.export.translate import clone
 from langflow_otel.guard import safely
+from langflow_otel.plain import plain
 from langflow_otel.selection import is_ai_span, is_foreign, is_repeated, restored
 from langflow_otel.settings import Settings
 
@@ -188,7 +189,7 @@ class DestinationSpanExporter(SpanExporter):
             attributes = openinference_attributes(attributes)
         elif is_repeated(span):
             attributes = {**_uncounted(attributes), names.MODEL_REPEATED: True}
-        internal = span.attributes or {}
+        internal = plain(span.attributes)
         kept = {n: v for n, v in internal.items() if self.keeps and n.startswith(self.keeps)}
         mark = internal.get(names.EXPORT_PARENT)
         parent, links = span.parent, list(shown.links)

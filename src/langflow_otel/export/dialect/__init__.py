@@ -14,6 +14,7 @@ from langflow_otel.export.dialect import names
 from langflow_otel.export.dialect.genai import conversation, genai_attributes, tells_whole_input
 from langflow_otel.export.messages import first_token_ns
 from langflow_otel.export.translate import clone
+from langflow_otel.plain import plain
 from langflow_otel.settings import Dialect
 
 DIALECTS: frozenset[str] = frozenset(get_args(Dialect))
@@ -105,7 +106,7 @@ def span_in_dialect(
     """
     if dialect == "openinference":
         return span
-    told = in_dialect(span.attributes or {}, dialect, messages_everywhere=messages_everywhere)
+    told = in_dialect(plain(span.attributes), dialect, messages_everywhere=messages_everywhere)
     first = first_token_ns(span)
     if first is not None and span.start_time is not None and first >= span.start_time:
         told[names.REQUEST_STREAM] = True

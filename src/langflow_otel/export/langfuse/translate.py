@@ -30,6 +30,7 @@ from langflow_otel.export.messages import (
     usage,
 )
 from langflow_otel.export.translate import clone
+from langflow_otel.plain import plain
 from langflow_otel.selection import SCOPE
 
 # Whose cost and usage Langfuse adds up.
@@ -74,7 +75,7 @@ def langfuse_span(span: ReadableSpan, deployment: Deployment) -> ReadableSpan:
 
 def langfuse_attributes(span: ReadableSpan, deployment: Deployment) -> dict[str, Any]:
     """Return the attributes that say all of `span` that Langfuse has a place for."""
-    said = span.attributes or {}
+    said = plain(span.attributes)
     kind = _type(said)
     told = {
         target: attribute(value)

@@ -22,6 +22,7 @@ from langflow_otel import names
 from langflow_otel.export import events, messages
 from langflow_otel.export.langsmith.model import model_of, usage_of
 from langflow_otel.export.langsmith.stamp import iso, place_of
+from langflow_otel.plain import plain
 
 Attributes = Mapping[str, Any]
 Run = dict[str, Any]
@@ -79,7 +80,7 @@ def run_of(span: ReadableSpan, project: str) -> Run | None:
     place, context = place_of(span), span.get_span_context()
     if place is None or context is None:
         return None
-    attributes = span.attributes or {}
+    attributes = plain(span.attributes)
     kind = str(attributes.get(names.SPAN_KIND, ""))
     run_type = _RUN_TYPES.get(kind, CHAIN)
     outputs = _outputs(attributes, run_type)

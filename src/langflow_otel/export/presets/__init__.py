@@ -26,6 +26,7 @@ from langflow_otel.export.presets.table import (
 )
 from langflow_otel.export.sending import NO_SENDER, Sender
 from langflow_otel.export.translate import clone
+from langflow_otel.plain import plain
 from langflow_otel.settings import Mask, Settings
 
 _DEFAULT_PROJECT = "langflow"
@@ -101,7 +102,7 @@ class PresetSpanExporter(DestinationSpanExporter):
 def in_terms_of(preset: Preset, span: ReadableSpan, dialect: Dialect) -> ReadableSpan:
     """Return `span` in `dialect`, and what the vendor wants under names of its own."""
     told = span_in_dialect(span, dialect, messages_everywhere=preset.messages_everywhere)
-    said = span.attributes or {}
+    said = plain(span.attributes)
     also = {alias: said[name] for name, alias in preset.also.items() if name in said}
     return clone(told, attributes={**also, **(told.attributes or {})}) if also else told
 
