@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import ssl
 import sys
@@ -197,6 +198,18 @@ async def test_a_seam_that_blocks_is_told_of_where_its_error_is_swallowed(
     assert all("seams/component.py" in told for told in blocked)
     assert not path.exists()
     check(traced.spans(), traces=1)
+
+
+@pytest.mark.parametrize("end", ["ok", "error"])
+async def test_a_run_writes_no_line_to_a_log(end: str, traced: Traced, said: Any) -> None:
+    """A file that is open already is not looked at: a line is said once, if at all."""
+    flow = flows.sync_method() if end == "ok" else flows.failing()
+    for _ in range(2):
+        before = said()
+        with contextlib.nullcontext() if end == "ok" else pytest.raises(ValueError, match="order"):
+            await flows.run_flow(flow)
+    assert said() == before
+    check(traced.spans(), traces=2)
 
 
 @pytest.mark.parametrize("prefix", [[], ["opentelemetry-instrument"]], ids=["bare", "instrument"])

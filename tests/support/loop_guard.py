@@ -5,8 +5,8 @@ processes and sleeps by the interpreter's audit events, the rest by wrappers aro
 Whose call it is, the stack tells: from the call outwards, the libraries that stand between belong
 to whoever called them, so the first that is neither a library nor the interpreter's is who did it.
 Langflow and users' components may block as they like, but not where we have called them in
-`guard.safely`. What is written to a file that is open already, and a lock that is waited for, is
-not seen.
+`guard.safely`. What is written to a file that is open already, as a line of the log, and a lock
+that is waited for, is not seen.
 
 This module is loaded in servers, too (see `site/`), so it imports nothing but the standard library.
 """
