@@ -164,7 +164,9 @@ async def test_a_tool_that_fails_tells_no_more_than_its_type_where_content_is_no
     calls = [{"name": "break_down", "args": {"what": "the impossible"}}]
     await flows.run_flow(agents.agent_with("Fails", calls, agents.BrokenComponent))
 
-    (call,) = tool_calls(traced.spans(), "break_down")
+    spans = traced.spans()
+    check(spans, traces=1)
+    (call,) = tool_calls(spans, "break_down")
     assert call.status_message == "LookupError"
     assert [event.attributes for event in call.events] == [{"exception.type": "LookupError"}]
 
@@ -246,7 +248,9 @@ async def test_an_agent_that_is_a_tool_is_an_agent_below_the_call(
 async def test_a_component_that_only_makes_a_tool_of_itself_is_no_agent(traced: Traced) -> None:
     await flows.run_flow(agents.agent_as_tool([], agents.SlowComponent))
 
-    made = [span for span in traced.spans() if span.name == "Helper" and span.kind == "CHAIN"]
+    spans = traced.spans()
+    check(spans, traces=1)
+    made = [span for span in spans if span.name == "Helper" and span.kind == "CHAIN"]
     assert len(made) == 1
 
 

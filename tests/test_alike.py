@@ -71,7 +71,9 @@ class Everywhere:
         assert LangflowInstrumentor().force_flush(60_000)
         self.langfuse.check_whole()
         self.langsmith.check_whole()
-        return self.phoenix.spans
+        spans = self.phoenix.spans
+        check(spans)
+        return spans
 
 
 @pytest.fixture(autouse=True)

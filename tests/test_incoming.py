@@ -272,7 +272,9 @@ async def test_a_propagator_finds_its_header_however_that_is_written(
         await _get(_app(), "/run", {"x-CALLER-id": "ab" * 16})
     finally:
         propagate.set_global_textmap(before)
-    flow = named(traced.spans(), "Sync method")
+    spans = traced.spans()
+    check(spans, traces=1, remote_parents=[SPAN])
+    flow = named(spans, "Sync method")
     assert (flow.trace_id, flow.parent_id) == ("ab" * 16, SPAN)
 
 
@@ -440,7 +442,9 @@ async def test_an_mcp_call_without_a_context_of_its_own_has_that_of_its_headers(
         await RequestSeam().call_tool(call, None, ("f", {}, server), {})
     finally:
         otel_context.detach(token)
-    assert named(traced.spans(), "Sync method").parent_id == SPAN
+    spans = traced.spans()
+    check(spans, traces=1, remote_parents=[SPAN])
+    assert named(spans, "Sync method").parent_id == SPAN
 
 
 async def test_the_server_span_of_an_mcp_call_is_nearer_than_its_meta(traced: Traced) -> None:
@@ -454,4 +458,6 @@ async def test_the_server_span_of_an_mcp_call_is_nearer_than_its_meta(traced: Tr
     with traced.provider.get_tracer("http").start_as_current_span("POST", context) as span:
         await RequestSeam().call_tool(call, None, ("f", {}, server), {})
     parent = trace.format_span_id(span.get_span_context().span_id)
-    assert named(traced.spans(), "Sync method").parent_id == parent
+    spans = traced.spans()
+    check(spans, traces=1, remote_parents=[OTHER])
+    assert named(spans, "Sync method").parent_id == parent

@@ -56,11 +56,13 @@ class Backends:
         """What the LLM backend has."""
         assert self.provider.force_flush()
         assert self._llm.rejected == []
+        check(self._llm.spans)
         return self._llm.spans
 
     def plain(self) -> list[Span]:
         """What the plain endpoint has."""
         assert self.provider.force_flush()
+        check(self._plain.spans)
         return self._plain.spans
 
 

@@ -102,7 +102,7 @@ async def test_a_call_that_carries_a_context_already_is_sent_as_it_is(
     _needs(client)
     own = f"00-{TRACE}-{SPAN}-01"
     await flows.run_flow(flows.http_call(client, f"http://{echo.address}/", Traceparent=own))
-    traced.spans()
+    check(traced.spans(), traces=1)
     (seen,) = echo.seen
     assert seen["headers"]["traceparent"] == own
     assert "baggage" not in seen["headers"]
@@ -222,7 +222,9 @@ async def test_the_propagators_of_the_environment_are_respected(
     finally:
         propagate.set_global_textmap(before)
     first, second = (seen["headers"] for seen in echo.seen)
-    assert first["x-own"] == next(s.span_id for s in traced.spans() if s.name == "Caller")
+    spans = traced.spans()
+    check(spans, traces=2)
+    assert first["x-own"] == next(s.span_id for s in spans if s.name == "Caller")
     assert second["x-own"] == "mine"
     assert not {"traceparent", "baggage"} & {*first, *second}
 

@@ -74,6 +74,7 @@ async def test_a_call_of_an_embedding_model_tells_model_count_and_texts_and_no_v
     await flows.run_flow(retrieval.search(), "refunds?")
 
     spans = traced.spans()
+    check(spans, traces=1)
     stored, asked = embeddings(spans)
     text = "embedding.embeddings.{}.embedding.text".format
     for span in (stored, asked):
@@ -119,7 +120,9 @@ async def test_vectors_are_told_where_they_are_asked_for(
     traced: Traced = request.getfixturevalue("traced")
     await flows.run_flow(retrieval.search(), "refunds?")
 
-    _, asked = embeddings(traced.spans())
+    spans = traced.spans()
+    check(spans, traces=1)
+    _, asked = embeddings(spans)
     assert len(asked.attributes["embedding.embeddings.0.embedding.vector"]) == 8
 
 
@@ -133,7 +136,9 @@ async def test_texts_are_not_told_where_they_are_hidden(
     traced: Traced = request.getfixturevalue("traced")
     await flows.run_flow(retrieval.search(), "refunds?")
 
-    calls = embeddings(traced.spans())
+    spans = traced.spans()
+    check(spans, traces=1)
+    calls = embeddings(spans)
     assert [call.attributes["langflow.embedding.count"] for call in calls] == [2, 1]
     assert not [name for call in calls for name in call.attributes if name.endswith(".text")]
 
