@@ -14,12 +14,15 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.support import faults, flows
+from tests.support import control_flows, faults, flows
 from tests.support.background import Server
+from tests.support.http import CallFailed
 from tests.support.instances import instances_of
 from tests.support.invariants import check
 from tests.support.lfx_cli import LfxServe
@@ -29,6 +32,7 @@ from tests.support.server import LangflowServer
 from tests.support.spans import Span
 from tests.support.stopped import in_vain, told_as_cancelled
 from tests.support.tree import render
+from tests.support.versions import before
 
 PREFIX = ("langflow-otel", "run", "--")
 # What takes a moment, as to get from one component to the next, takes less.
@@ -109,46 +113,118 @@ def test_a_program_has_sent_all_when_it_has_its_answer(backend: OtlpReceiver) ->
         process.wait()
 
 
-@whole
-@pytest.mark.server
-def test_a_langflow_has_sent_all_when_it_answers_and_what_is_under_way_when_it_stops(
-    backend: OtlpReceiver,
-) -> None:
+@dataclass(frozen=True)
+class Running:
+    """A Langflow that sends before it answers, with three flows."""
+
+    server: LangflowServer
+    quick: str
+    slow: str
+    open_spans: str
+    """Tells what is open of all that has begun, if it was not by this flow."""
+
+
+@pytest.fixture(scope="module")
+def langflow(backend: OtlpReceiver) -> Iterator[Running]:
     env = {
         **BEFORE_THE_ANSWER,
         "PHOENIX_COLLECTOR_ENDPOINT": backend.endpoint,
         # Or else a new worker takes as long as the first.
         "LANGFLOW_GUNICORN_PRELOAD": "true",
+        # Seconds for a run of a workflow that somebody waits for.
+        "LANGFLOW_WORKFLOW_EXECUTION_TIMEOUT": "10",
+        # For what a flow of the tests looks at.
+        "PYTHONPATH": str(Path(__file__).parent.parent),
     }
-    with LangflowServer(env, PREFIX) as langflow:
-        flow = langflow.upload(flows.sync_method())
-        slow = langflow.upload(flows.slow(300))
-        for answer in (
-            lambda: langflow.run(flow, "hi"),
-            lambda: langflow.run_stream(flow, "hi"),
-            lambda: langflow.build(flow, "hi"),
-            lambda: langflow.build(flow, "hi", "streaming"),
-            lambda: langflow.responses(flow, "hi"),
-        ):
-            frozen_after(langflow, answer, backend)
-        backend.clear()
-        langflow.start_build(slow, "hi")
-        langflow.wait_for_messages(slow, 1)
-        time.sleep(SPACE)
-        # As a supervisor stops it, or who starts new ones in their place.
-        langflow.recycle()
-        backend.wait_for(3, timeout=60)
-        told_as_cancelled(backend.spans)
+    with LangflowServer(env, PREFIX) as server:
+        quick = server.upload(flows.sync_method())
+        counter = server.upload(control_flows.open_spans())
+        server.run(counter, "begin")
+        yield Running(server, quick, server.upload(flows.slow(300)), counter)
 
-        langflow.wait_until_up()
-        backend.clear()
-        langflow.start_build(slow, "hi")
-        in_vain(lambda: langflow.run(slow, "hi"))
-        # Two at once, of a worker that is new.
-        langflow.wait_for_messages(slow, 3)
-        time.sleep(SPACE)
-        langflow.interrupt()
-        assert langflow.stop() is not None
+
+ANSWERS: dict[str, Callable[[LangflowServer, str, str], str]] = {
+    "run": LangflowServer.run,
+    "run stream": LangflowServer.run_stream,
+    "build direct": LangflowServer.build,
+    "build streaming": partial(LangflowServer.build, event_delivery="streaming"),
+    "responses": LangflowServer.responses,
+    "mcp": LangflowServer.mcp,
+    "workflows v2": LangflowServer.workflows_v2,
+}
+if before("1.12"):
+    del ANSWERS["workflows v2"]
+
+
+@whole
+@pytest.mark.server
+@pytest.mark.parametrize("door", ANSWERS)
+def test_a_langflow_has_sent_all_when_it_answers(
+    door: str, langflow: Running, backend: OtlpReceiver
+) -> None:
+    frozen_after(
+        langflow.server, lambda: ANSWERS[door](langflow.server, langflow.quick, "hi"), backend
+    )
+
+
+@whole
+@pytest.mark.server
+@pytest.mark.skipif(before("1.12"), reason="there are no such workflows before 1.12")
+def test_a_run_whose_time_is_over_is_cancelled(langflow: Running, backend: OtlpReceiver) -> None:
+    with pytest.raises(CallFailed, match="EXECUTION_TIMEOUT"):
+        langflow.server.workflows_v2(langflow.slow, "hi")
+    # What is cancelled does not wait until it is sent; it goes with the next that does.
+    assert langflow.server.run(langflow.quick, "hi")
+    (run,) = [span for span in flow_runs(backend.spans) if span.name == "Slow"]
+    told_as_cancelled([span for span in backend.spans if span.trace_id == run.trace_id])
+
+
+@whole
+@pytest.mark.server
+@pytest.mark.skipif(before("1.12"), reason="there are no such workflows before 1.12")
+def test_nothing_is_left_open_of_runs_that_nobody_waits_for(langflow: Running) -> None:
+    """Nor of those above."""
+    from tests.support import pause_flows
+
+    server = langflow.server
+    server.webhook(langflow.quick, {"any": "payload"})
+    assert server.workflows_v2(langflow.quick, "hi", mode="background")
+    waits = server.upload(pause_flows.decision())
+    server.start_workflow(waits, "hi", "a session")
+    # It is asked, and nobody answers.
+    assert server.pending(waits)
+    left, deadline = None, time.monotonic() + 60
+    while left != [] and time.monotonic() < deadline:
+        time.sleep(1)
+        left = json.loads(server.run(langflow.open_spans, "end"))
+    assert left == []
+
+
+@whole
+@pytest.mark.server
+def test_a_langflow_sends_what_is_under_way_when_it_stops(
+    langflow: Running, backend: OtlpReceiver
+) -> None:
+    """The last that asks it."""
+    server, slow = langflow.server, langflow.slow
+    stored = len(server.messages(slow))
+    server.start_build(slow, "hi")
+    server.wait_for_messages(slow, stored + 1)
+    time.sleep(SPACE)
+    # As a supervisor stops it, or who starts new ones in their place.
+    server.recycle()
+    backend.wait_for(3, timeout=60)
+    told_as_cancelled(backend.spans)
+
+    server.wait_until_up()
+    backend.clear()
+    server.start_build(slow, "hi")
+    in_vain(lambda: server.run(slow, "hi"))
+    # Two at once, of a worker that is new.
+    server.wait_for_messages(slow, stored + 3)
+    time.sleep(SPACE)
+    server.interrupt()
+    assert server.stop() is not None
     told_as_cancelled(backend.spans, runs=2)
 
 
