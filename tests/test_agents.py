@@ -249,7 +249,8 @@ async def test_a_component_that_only_makes_a_tool_of_itself_is_no_agent(traced: 
     await flows.run_flow(agents.agent_as_tool([], agents.SlowComponent))
 
     spans = traced.spans()
-    check(spans, traces=1)
+    # In Langflow 1.7 an agent that is a tool fails, and what LangChain does for it ends later.
+    check(spans, traces=1, may_outlive_parent=["AgentExecutor"] if before("0.3") else ())
     made = [span for span in spans if span.name == "Helper" and span.kind == "CHAIN"]
     assert len(made) == 1
 

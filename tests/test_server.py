@@ -176,6 +176,7 @@ def test_the_request_is_the_parent_over_otlp_and_the_flow_the_root_in_phoenix(
     flow_id = langflow.upload(flows.linear_chat(name="Below its request"))
     langflow.run(flow_id, "hello")
     spans = _trace_of(otlp, "Below its request")
+    check(spans, traces=1, tolerance_ns=BACKGROUND)
     by_id = {span.span_id: span for span in spans}
     flow = next(span for span in spans if span.name == "Below its request")
     above = by_id[flow.parent_id]
@@ -631,7 +632,7 @@ def test_an_excluded_flow_is_not_traced_over_any_surface(
     if doors.BUILDS_PUBLIC:
         assert doors.build_public(langflow, flow_id, "hello") == "Answer"
     langflow.run(langflow.upload(flows.linear_chat(name="After what is excluded")), "hello")
-    _trace_of(otlp, "After what is excluded")
+    check(only(_trace_of(otlp, "After what is excluded"), _is_ai), traces=1)
 
     of_flows = {span.trace_id for span in otlp.spans if "langflow.flow.status" in span.attributes}
     strays = [span for span in otlp.spans if _is_ai(span) and span.trace_id not in of_flows]
