@@ -288,7 +288,7 @@ SAID = "Each word on its own, and none before its turn."
 
 @pytest.mark.server
 @pytest.mark.phoenix
-@pytest.mark.parametrize("door", ["run", "build", "responses", "workflows v2"])
+@pytest.mark.parametrize("door", ["run", "build", "build streaming", "responses", "workflows v2"])
 def test_each_piece_of_an_answer_reaches_the_user_before_the_model_says_the_next(
     langflow: tuple[LangflowServer, dict[str, Any]],
     destinations: Destinations,

@@ -7,6 +7,7 @@ from typing import Any
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import Link, Span, Tracer
 
 from langflow_otel import context as run_context
@@ -182,6 +183,13 @@ def _with_what_is_given(flow: Flow) -> Flow:
     return replace(flow, session_id=session_id or flow.session_id, user_id=user_id or flow.user_id)
 
 
+def _links_of_root(span: Span) -> list[Link]:
+    """Return the links of `span` if it is a root: LLM backends do not get it, but the flow."""
+    if isinstance(span, ReadableSpan) and span.parent is None:
+        return list(span.links)
+    return []
+
+
 def _parent(caller: Span, queued_by: Link | None) -> tuple[Context, list[Link]]:
     """Decide what a flow's span hangs on, and what it links to.
 
@@ -194,7 +202,7 @@ def _parent(caller: Span, queued_by: Link | None) -> tuple[Context, list[Link]]:
     current = trace.get_current_span()
     context = current.get_span_context()
     if current.is_recording() or (context.is_valid and context != caller.get_span_context()):
-        return otel_context.get_current(), []
+        return otel_context.get_current(), _links_of_root(current)
     if queued_by is not None and not caller.is_recording():
         return trace.set_span_in_context(trace.INVALID_SPAN), [queued_by]
     if has_ended(caller):
