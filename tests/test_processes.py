@@ -483,6 +483,22 @@ def test_what_a_server_waits_for_too_long_is_cut_off_before_it_is_killed(
     assert latest < cut_off.end_ns + SPACE * NANOSECONDS
 
 
+@needs_gunicorn
+def test_what_a_worker_of_gunicorn_waits_for_is_cut_off_at_once_when_it_is_interrupted(
+    receiver: OtlpReceiver,
+) -> None:
+    """As long as gunicorn waits is not known then: in one order of two signals it is not long."""
+    port = free_port()
+    with gunicorn(port, {"PHOENIX_COLLECTOR_ENDPOINT": receiver.endpoint}, 0) as process:
+        ask_in_vain(port, "300")
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n", process.communicate()[1]
+        os.killpg(process.pid, signal.SIGINT)
+        spans = receiver.wait_for(lambda spans: "of 300 s" in {span.name for span in spans})
+    told = next(span for span in spans if span.name == "of 300 s")
+    assert told.attributes["langflow.cut_off"] is True
+
+
 def test_a_server_that_nobody_kills_waits_for_its_runs(receiver: OtlpReceiver) -> None:
     pytest.importorskip("uvicorn")
     port = free_port()

@@ -1,6 +1,7 @@
 """Where uvicorn stops: the last moment in a server's worker at which something can be sent."""
 
 import asyncio
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -40,7 +41,8 @@ class ServerSeam:
 
     def _watch_the_clock(self, server: Any) -> "asyncio.Task[None] | None":
         """Cut off in time what a server waits for that is killed when it waits too long."""
-        seconds = _gunicorns_grace(server) if self._grace is None else self._grace
+        gunicorns = _gunicorns_grace(server)
+        seconds = gunicorns if self._grace is None or gunicorns == 0 else self._grace
         if seconds is None:
             return None
         return asyncio.create_task(safely_awaited(self._leaving.server_is_killed_in, seconds))
@@ -49,10 +51,15 @@ class ServerSeam:
 def _gunicorns_grace(server: Any) -> float | None:
     """Return the seconds after which gunicorn kills a worker that it has told to stop.
 
-    A worker that stops by itself, because it has answered so many requests, is not killed.
+    A worker that stops by itself, because it has answered so many requests, is not killed. One that
+    is interrupted is at once, or nearly: gunicorn 26 waits for two seconds where it has been told
+    to stop, too, as `langflow run` tells it that is interrupted itself.
     """
     worker = getattr(server.config.callback_notify, "__self__", None)
     settings = getattr(worker, "cfg", None)
     if settings is None or not server.should_exit:
         return None
+    # Gunicorn itself sends SIGTERM. What a terminal sends comes to all of its processes.
+    if signal.SIGINT in getattr(server, "_captured_signals", ()):
+        return 0.0
     return float(settings.graceful_timeout)
