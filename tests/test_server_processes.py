@@ -20,7 +20,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import control_flows, faults, flows
+from tests.support import control_flows, doors, faults, flows
 from tests.support.background import Server
 from tests.support.http import CallFailed
 from tests.support.instances import instances_of
@@ -128,6 +128,7 @@ class Running:
 def langflow(backend: OtlpReceiver) -> Iterator[Running]:
     env = {
         **BEFORE_THE_ANSWER,
+        **doors.ENVIRONMENT,
         "PHOENIX_COLLECTOR_ENDPOINT": backend.endpoint,
         # Or else a new worker takes as long as the first.
         "LANGFLOW_GUNICORN_PRELOAD": "true",
@@ -137,7 +138,7 @@ def langflow(backend: OtlpReceiver) -> Iterator[Running]:
         "PYTHONPATH": str(Path(__file__).parent.parent),
     }
     with LangflowServer(env, PREFIX) as server:
-        quick = server.upload(flows.sync_method())
+        quick = server.upload({**flows.sync_method(), **doors.OPEN})
         counter = server.upload(control_flows.open_spans())
         server.run(counter, "begin")
         yield Running(server, quick, server.upload(flows.slow(300)), counter)
@@ -151,9 +152,11 @@ ANSWERS: dict[str, Callable[[LangflowServer, str, str], str]] = {
     "responses": LangflowServer.responses,
     "mcp": LangflowServer.mcp,
     "workflows v2": LangflowServer.workflows_v2,
+    "workflows v2 stream": partial(LangflowServer.workflows_v2, mode="stream"),
+    "public workflows v2": doors.run_public,
 }
 if before("1.12"):
-    del ANSWERS["workflows v2"]
+    ANSWERS = {door: answer for door, answer in ANSWERS.items() if "v2" not in door}
 
 
 @whole

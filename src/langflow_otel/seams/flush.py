@@ -4,9 +4,8 @@ The flow's span ends in a context manager, which cannot wait without blocking th
 what is wrapped here are the coroutines around it, before they give the answer.
 """
 
-import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from typing import Any
 
 from langflow_otel.context import current_flow
@@ -61,7 +60,7 @@ class FlushSeam:
     ) -> Any:
         """Wait before the stream of a build ends."""
         queue = getattr(kwargs.get("event_manager"), "queue", None)
-        with _end_held_back(queue):
+        async with _end_held_back(queue):
             return await self.coroutine(wrapped, None, args, kwargs)
 
     async def _flushed(self) -> None:
@@ -129,13 +128,16 @@ def flush_rows(pipeline: Pipeline, settings: Settings) -> list[tuple[str, str, W
     ]
 
 
-@contextlib.contextmanager
-def _end_held_back(queue: Any) -> Iterator[None]:
-    """Hold back what says in `queue` that nothing more will come, while this is open."""
-    if not isinstance(queue, asyncio.Queue):
+@contextlib.asynccontextmanager
+async def _end_held_back(queue: Any) -> AsyncIterator[None]:
+    """Hold back what says in `queue` that nothing more will come, while this is open.
+
+    The queue of a workflow's stream is none of asyncio's, but has what that has.
+    """
+    put = getattr(queue, "put", None)
+    if put is None:
         yield
         return
-    put = queue.put
     held: list[Any] = []
 
     async def put_or_hold(item: Any) -> None:
@@ -144,10 +146,10 @@ def _end_held_back(queue: Any) -> Iterator[None]:
         else:
             await put(item)
 
-    queue.put = put_or_hold  # type: ignore[method-assign]
+    queue.put = put_or_hold
     try:
         yield
     finally:
         del queue.put
         for item in held:
-            queue.put_nowait(item)
+            await put(item)
