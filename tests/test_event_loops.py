@@ -131,7 +131,7 @@ def test_a_run_whose_loop_is_closed_under_it_leaves_nothing_behind(
     assert told["Sync method"]["langflow.flow.status"] == "ok"
 
 
-def test_a_run_that_is_pending_when_its_loop_is_closed_is_ended_by_the_collector(
+def test_a_run_that_is_pending_when_its_loop_is_closed_is_cancelled_by_the_collector(
     instrumented: bool, receiver: OtlpReceiver, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def begin() -> None:
@@ -151,7 +151,10 @@ def test_a_run_that_is_pending_when_its_loop_is_closed_is_ended_by_the_collector
     assert LangflowInstrumentor().force_flush(60_000)
     # Which of its coroutines it comes upon first, the collector knows.
     check(receiver.spans, traces=1, may_outlive_parent={"Wait"})
-    assert {span.name for span in receiver.spans} == {"Slow", "Chat Input", "Wait"}
+    told = {span.name: span.attributes for span in receiver.spans}
+    assert told["Slow"]["langflow.flow.status"] == "cancelled"
+    assert told["Wait"]["langflow.component.status"] == "cancelled"
+    assert told["Chat Input"]["langflow.component.status"] == "ok"
     # Of the span that Langflow has made current itself; none is of ours.
     complaints = [record for record in caplog.records if "detach" in record.getMessage()]
     assert all("flow_execution_span" in str(record.exc_text) for record in complaints)

@@ -34,8 +34,8 @@ class attached:  # noqa: N801 - reads as `contextlib`'s do
             self._token = None
 
 
-def detach(token: Token[Context]) -> None:
-    """Make current again what was before `token` was got from `attach`, if that was done here.
+def detach(token: Token[Context]) -> bool:
+    """Make current again what was before `token` was got from `attach`; tell if that was done here.
 
     A coroutine or generator that nobody reads any more is closed wherever the collector runs. What
     it had attached was attached in another context, and goes with that; OpenTelemetry would log
@@ -44,7 +44,8 @@ def detach(token: Token[Context]) -> None:
     try:
         token.var.reset(token)
     except ValueError:
-        return  # Attached in another context.
+        return False  # Attached in another context.
     except AttributeError:
         # Of a runtime context (`OTEL_PYTHON_CONTEXT`) that is none of contextvars'.
         otel_context.detach(token)
+    return True

@@ -167,7 +167,8 @@ def _repeats_a_span(message: Any) -> bool:
 
 
 def _failed(span: ComponentSpan, error: BaseException) -> None:
-    span.fail(failure_of(error))
+    span.detach()
+    span.fail(failure_of(error, abandoned=span.abandoned))
 
 
 def _outputs_of(span: ComponentSpan, result: Any) -> Mapping[str, Any] | None:

@@ -209,8 +209,9 @@ def _running(span: FlowSpan | None, describe: Callable[..., Flow], *args: Any) -
 def _finish(
     span: FlowSpan, error: BaseException | None, describe: Callable[..., Flow], *args: Any
 ) -> None:
+    span.detach()
     if error is not None:
-        span.fail(failure_of(error))
+        span.fail(failure_of(error, abandoned=span.abandoned))
     if span.recording:
         span.update(describe(*args))
 

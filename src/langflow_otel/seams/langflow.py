@@ -212,9 +212,14 @@ def model_of(component: Any) -> tuple[str | None, str | None]:
     return text(model), provider
 
 
-def failure_of(error: BaseException) -> Failure:
-    """Return what `error`, come out of Langflow, means: a cancel and a pause are no errors."""
-    if isinstance(error, asyncio.CancelledError) or not isinstance(error, Exception):
+def failure_of(error: BaseException, *, abandoned: bool = False) -> Failure:
+    """Return what `error`, come out of Langflow, means: a cancel and a pause are no errors.
+
+    Nor is what comes of a coroutine that nobody holds any more: whatever it awaits, to log that it
+    is closed, say, it cannot have.
+    """
+    cancelled = abandoned or isinstance(error, asyncio.CancelledError)
+    if cancelled or not isinstance(error, Exception):
         return Failure(names.STATUS_CANCELLED, error)
     if type(error).__name__ in _PAUSES:
         return Failure(names.STATUS_PAUSED, error)

@@ -92,6 +92,8 @@ class ActiveSpan:
         self.content = content if self.recording else NO_CONTENT
         self.context: Context = otel_context.get_current()
         self._token: Token[Context] | None = None
+        #: Whether it was the collector that closed what ran here, elsewhere than that ran.
+        self.abandoned = False
         self._failure: Failure | None = None
         self._paused = False
         self.ended = False
@@ -119,7 +121,7 @@ class ActiveSpan:
     def detach(self) -> None:
         """Make current again what was."""
         if self._token is not None:
-            detach(self._token)
+            self.abandoned = not detach(self._token)
             self._token = None
 
     def fail(self, failure: Failure) -> None:
