@@ -9,8 +9,8 @@ ARGS ?=
 # So many test files run side by side; WORKERS=0 runs one after the other.
 WORKERS ?= 2
 # Their tests are of what is ours alone, and take long: they are not run once more on the oldest.
-ours_alone := corpus dialect faults langfuse loop_guard masking masking_found memory_bounds \
-	presets processes receivers support weight
+ours_alone := corpus dialect faults langfuse loop_guard masking masking_found presets receivers \
+	support weight
 workers = -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 venvs := $(CURDIR)/.venvs

@@ -8,7 +8,7 @@ import threading
 import time
 import tracemalloc
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -21,6 +21,7 @@ from langflow_otel.spans import under_way
 from tests.support import flows
 from tests.support.invariants import check
 from tests.support.receiver import OtlpReceiver
+from tests.support.versions import before
 
 NewLoop = Callable[[], asyncio.AbstractEventLoop]
 
@@ -131,6 +132,13 @@ def test_a_run_whose_loop_is_closed_under_it_leaves_nothing_behind(
     assert told["Sync method"]["langflow.flow.status"] == "ok"
 
 
+def only_langflow_complains(caplog: pytest.LogCaptureFixture) -> None:
+    """Of the span that it has made current itself; of ours nobody does."""
+    complaints = [record for record in caplog.records if "detach" in record.getMessage()]
+    assert all("flow_execution_span" in str(record.exc_text) for record in complaints)
+    caplog.clear()
+
+
 def test_a_run_that_is_pending_when_its_loop_is_closed_is_cancelled_by_the_collector(
     instrumented: bool, receiver: OtlpReceiver, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -155,10 +163,7 @@ def test_a_run_that_is_pending_when_its_loop_is_closed_is_cancelled_by_the_colle
     assert told["Slow"]["langflow.flow.status"] == "cancelled"
     assert told["Wait"]["langflow.component.status"] == "cancelled"
     assert told["Chat Input"]["langflow.component.status"] == "ok"
-    # Of the span that Langflow has made current itself; none is of ours.
-    complaints = [record for record in caplog.records if "detach" in record.getMessage()]
-    assert all("flow_execution_span" in str(record.exc_text) for record in complaints)
-    caplog.clear()
+    only_langflow_complains(caplog)
 
 
 WARM_UP = 60
@@ -168,6 +173,29 @@ SPREAD = 4_000
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
+@pytest.mark.skipif(before("1.12"), reason="no span of a flow that a program can open")
+def test_an_error_of_a_stream_whose_every_step_runs_in_a_task_of_its_own_is_an_error(
+    instrumented: bool, receiver: OtlpReceiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def stream() -> AsyncIterator[int]:
+        with flows.graph_of(flows.sync_method()).flow_execution_span():
+            yield 1
+            raise LookupError("the stream")
+
+    async def read() -> None:
+        steps = stream()
+        assert await asyncio.ensure_future(anext(steps)) == 1
+        with pytest.raises(LookupError):
+            await asyncio.ensure_future(anext(steps))
+
+    asyncio.run(read())
+    assert LangflowInstrumentor().force_flush(60_000)
+    (span,) = receiver.spans
+    assert span.attributes["langflow.flow.status"] == "error"
+    assert span.attributes["error.type"] == "LookupError"
+    only_langflow_complains(caplog)
+
+
 @pytest.mark.parametrize("runs", [150, pytest.param(10_000, marks=pytest.mark.exhaustive)])
 async def test_no_thread_and_no_object_stays_per_run(
     runs: int, instrumented: bool, receiver: OtlpReceiver

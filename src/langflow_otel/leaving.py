@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import wait
 from contextlib import suppress
 from types import FrameType
@@ -25,6 +26,8 @@ from langflow_otel.spans import under_way
 
 # Seconds, besides the bound, to log what was not sent within it.
 _TO_TELL = 0.5
+# Seconds between two looks at whether a server hurries; it is killed two later.
+_LOOK = 0.1
 
 
 class Bound:
@@ -110,15 +113,18 @@ class Leaving:
         # A signal that came is raised once more, and nobody is called after that.
         self._pipeline.tell_what_waits()
 
-    async def server_is_killed_in(self, seconds: float) -> None:
+    async def server_is_killed_in(self, seconds: float, hurries: Callable[[], bool]) -> None:
         """Send in time what is left of a server that may wait for its requests too long.
 
-        What begins after that would not come to its end.
+        What begins after that would not come to its end. There is no time where it `hurries`.
         """
         if threading.current_thread() is not threading.main_thread():
             return
         needed = min(self._bound.seconds + 2 * _TO_TELL, seconds / 2)
-        await asyncio.sleep(seconds - needed)
+        until = time.monotonic() + seconds - needed
+        # uvicorn keeps the signals that came in a list, and tells nobody.
+        while (left := until - time.monotonic()) > 0 and not hurries():  # noqa: ASYNC110
+            await asyncio.sleep(min(left, _LOOK))
         await asyncio.to_thread(self.at_exit)
         await self.server_has_stopped()
 

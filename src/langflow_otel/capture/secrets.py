@@ -63,7 +63,9 @@ class RunSecrets:
         self._escaped: tuple[re.Pattern[str], ...] = ()
         self.renew()
         self._number = next(_numbers)
-        self._size = 0
+        # Of those that fields told of, and of those that only names did: they take no room of each
+        # other, since anybody can write names.
+        self._sizes = [0, 0]
         self._weight = 0
 
     def renew(self) -> None:
@@ -76,8 +78,10 @@ class RunSecrets:
 
     def add(self, value: str) -> None:
         """Remember the value of a secret field, if it is long enough to be told from a word."""
-        value = value.strip()[:_MAX_LENGTH]
-        if len(value) >= SHORTEST and value.lower() not in _ORDINARY:
+        value = value.strip()
+        if len(value) > _MAX_LENGTH:
+            self.add_content(value)
+        elif len(value) >= SHORTEST and value.lower() not in _ORDINARY:
             self._add(value, named=False)
 
     def add_named(self, value: str) -> None:
@@ -88,10 +92,9 @@ class RunSecrets:
 
     def add_content(self, text: str) -> None:
         """Remember a text that is hidden, in pieces; `overflowed` where that is too much."""
-        for at in range(0, len(text), _MAX_LENGTH):
-            if self.overflowed:
-                return
+        for at in range(0, min(len(text), _MAX_SIZE), _MAX_LENGTH):
             self.add(text[at : at + _MAX_LENGTH])
+        self.overflowed = self.overflowed or len(text) > _MAX_SIZE
 
     def add_object(self, value: object) -> None:
         """Remember the value that a SecretStr, or the like, hides."""
@@ -168,13 +171,14 @@ class RunSecrets:
         forms = forms_of(value)
         with self._lock:
             known, most = (self._named, _MAX_NAMED) if named else (len(self._values), _MAX_VALUES)
-            if known >= most or self._size + len(value) > _MAX_SIZE:
-                # What only a name told of may be no secret, and anybody can write such names.
+            size = self._sizes[named] + len(value)
+            if known >= most or size > _MAX_SIZE:
+                # What only a name told of may be no secret.
                 self.overflowed = self.overflowed or not named
                 _say_full()
                 return
             self._named += named
-            self._size += len(value)
+            self._sizes[named] = size
             self._values.add(value)
             # The longest first: one secret may be the beginning of another.
             all_forms = {*self._forms, *forms}
@@ -226,7 +230,7 @@ def _remember(secrets: RunSecrets, more: int) -> None:
     global _finished_weight  # noqa: PLW0603
     with _runs_lock:
         # What had been let go of weighs as a whole again.
-        known = secrets._number in _finished
+        known = _finished.pop(secrets._number, None) is not None
         secrets._weight += more
         _finished[secrets._number] = secrets
         _finished_weight += more if known else secrets._weight

@@ -25,6 +25,7 @@ from langflow_otel.settings import Mask, Settings
 Attributes = Mapping[str, Any]
 # Characters of a text of another instrumentor: what is longer is cut before it is looked through.
 _MAX_LENGTH = 256 * 1024
+_SCALARS = frozenset((str, bool, int, float))
 _SAFE_PREFIXES = tuple(name for name in names.SAFE if name.endswith("."))
 
 
@@ -132,15 +133,18 @@ class _View:
         self._mask = mask
         self._ai = ai
         self._ours = ours
-        # Ours were masked when they were captured, by all that is known.
+        # Ours were masked when they were captured, by all that is known. What else components set
+        # on them, as bytes, is looked at.
         self._as_they_are = ours and mask is None and not masker.secrets
 
     def attributes(self, attributes: Attributes) -> dict[str, Any]:
         """Return what is sent of `attributes`."""
         kept = without_content(attributes, self._content, ai=self._ai)
-        if self._as_they_are:
-            return kept
-        return {name: self._value(name, value) for name, value in kept.items()}
+        shown_as_it_is = _SCALARS if self._as_they_are else ()
+        return {
+            name: value if type(value) in shown_as_it_is else self._value(name, value)
+            for name, value in kept.items()
+        }
 
     def text(self, text: str) -> str:
         """Return a text of content as it is sent."""

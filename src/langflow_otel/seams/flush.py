@@ -5,6 +5,7 @@ what is wrapped here are the coroutines around it, before they give the answer.
 """
 
 import contextlib
+import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from typing import Any
 
@@ -135,7 +136,8 @@ async def _end_held_back(queue: Any) -> AsyncIterator[None]:
     The queue of a workflow's stream is none of asyncio's, but has what that has.
     """
     put = getattr(queue, "put", None)
-    if put is None:
+    # Only where it can be put back as it was.
+    if not inspect.iscoroutinefunction(put) or "put" in getattr(queue, "__dict__", {"put"}):
         yield
         return
     held: list[Any] = []
@@ -150,6 +152,6 @@ async def _end_held_back(queue: Any) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        del queue.put
+        vars(queue).pop("put", None)
         for item in held:
             await put(item)

@@ -212,14 +212,24 @@ def model_of(component: Any) -> tuple[str | None, str | None]:
     return text(model), provider
 
 
+def _comes_of_closing(error: BaseException | None) -> bool:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if isinstance(error, GeneratorExit):
+            return True
+        seen.add(id(error))
+        error = error.__context__
+    return False
+
+
 def failure_of(error: BaseException, *, abandoned: bool = False) -> Failure:
     """Return what `error`, come out of Langflow, means: a cancel and a pause are no errors.
 
-    Nor is what comes of a coroutine that nobody holds any more: whatever it awaits, to log that it
-    is closed, say, it cannot have.
+    Nor is what comes of closing what was `abandoned`, that is, what nobody holds any more: whatever
+    it awaits then, to log that it is closed, say, it cannot have.
     """
-    cancelled = abandoned or isinstance(error, asyncio.CancelledError)
-    if cancelled or not isinstance(error, Exception):
+    closed = abandoned and _comes_of_closing(error)
+    if closed or isinstance(error, asyncio.CancelledError) or not isinstance(error, Exception):
         return Failure(names.STATUS_CANCELLED, error)
     if type(error).__name__ in _PAUSES:
         return Failure(names.STATUS_PAUSED, error)

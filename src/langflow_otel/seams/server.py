@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from langflow_otel.guard import safely, safely_awaited
@@ -41,25 +42,35 @@ class ServerSeam:
 
     def _watch_the_clock(self, server: Any) -> "asyncio.Task[None] | None":
         """Cut off in time what a server waits for that is killed when it waits too long."""
-        gunicorns = _gunicorns_grace(server)
-        seconds = gunicorns if self._grace is None or gunicorns == 0 else self._grace
+        seconds = _gunicorns_grace(server) if self._grace is None else self._grace
         if seconds is None:
             return None
-        return asyncio.create_task(safely_awaited(self._leaving.server_is_killed_in, seconds))
+        hurries = partial(_gunicorn_hurries, server)
+        killed_in = self._leaving.server_is_killed_in
+        return asyncio.create_task(safely_awaited(killed_in, seconds, hurries))
+
+
+def _gunicorns_settings(server: Any) -> Any:
+    worker = getattr(server.config.callback_notify, "__self__", None)
+    return getattr(worker, "cfg", None)
 
 
 def _gunicorns_grace(server: Any) -> float | None:
     """Return the seconds after which gunicorn kills a worker that it has told to stop.
 
-    A worker that stops by itself, because it has answered so many requests, is not killed. One that
-    is interrupted is at once, or nearly: gunicorn 26 waits for two seconds where it has been told
-    to stop, too, as `langflow run` tells it that is interrupted itself.
+    A worker that stops by itself, because it has answered so many requests, is not killed.
     """
-    worker = getattr(server.config.callback_notify, "__self__", None)
-    settings = getattr(worker, "cfg", None)
+    settings = _gunicorns_settings(server)
     if settings is None or not server.should_exit:
         return None
-    # Gunicorn itself sends SIGTERM. What a terminal sends comes to all of its processes.
-    if signal.SIGINT in getattr(server, "_captured_signals", ()):
-        return 0.0
     return float(settings.graceful_timeout)
+
+
+def _gunicorn_hurries(server: Any) -> bool:
+    """Tell whether a worker is both interrupted and told to stop.
+
+    So is gunicorn then, and version 26 kills its workers in two seconds. A terminal interrupts all
+    of `langflow run`, where what has started gunicorn tells it to stop.
+    """
+    told = set(getattr(server, "_captured_signals", ()))
+    return told >= {signal.SIGINT, signal.SIGTERM} and _gunicorns_settings(server) is not None

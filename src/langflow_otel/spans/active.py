@@ -92,7 +92,7 @@ class ActiveSpan:
         self.content = content if self.recording else NO_CONTENT
         self.context: Context = otel_context.get_current()
         self._token: Token[Context] | None = None
-        #: Whether it was the collector that closed what ran here, elsewhere than that ran.
+        #: Whether what ran here came to its end elsewhere, as where the collector closes it.
         self.abandoned = False
         self._failure: Failure | None = None
         self._paused = False

@@ -202,7 +202,7 @@ def _parent(caller: Span, queued_by: Link | None) -> tuple[Context, list[Link]]:
     current = trace.get_current_span()
     context = current.get_span_context()
     if current.is_recording() or (context.is_valid and context != caller.get_span_context()):
-        return otel_context.get_current(), _links_of_root(current)
+        return otel_context.get_current(), _links_of_root(current) if current is not caller else []
     if queued_by is not None and not caller.is_recording():
         return trace.set_span_in_context(trace.INVALID_SPAN), [queued_by]
     if has_ended(caller):
