@@ -177,7 +177,7 @@ def receiver() -> Iterator[OtlpReceiver]:
 @pytest.fixture
 def quick(environment: pytest.MonkeyPatch) -> None:
     """Retries and circuits in fractions of a second."""
-    environment.setenv("OTEL_BSP_EXPORT_TIMEOUT", "600")
+    environment.setenv("OTEL_BSP_EXPORT_TIMEOUT", "1500")
     environment.setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
     environment.setattr(CircuitBreaker, "SHORTEST", 0.05)
     environment.setattr(CircuitBreaker, "LONGEST", 0.1)
