@@ -10,7 +10,8 @@ Whether inputs, outputs, logs and error messages are captured: `true` (or `full`
 `none`).
 
 Default: on when an LLM backend (Phoenix, Langfuse, ...) receives the spans, else off. When it is
-not set, `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` is obeyed. Any other value means `false`.
+not set, `OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT` is obeyed. Any other value means
+`false`.
 """
 
 OTEL_PYTHON_LANGFLOW_CAPTURE_INPUTS = "OTEL_PYTHON_LANGFLOW_CAPTURE_INPUTS"
