@@ -33,7 +33,7 @@ demo: ## Runs real flows, traced into a real Phoenix, and shows them
 test: ## Runs the tests: all on the newest Langflow, the quick ones on the oldest
 	$(prepare) phoenix test oldest
 	$(venvs)/test/bin/python -m pytest $(workers) -m "not exhaustive" $(ARGS)
-	$(venvs)/oldest/bin/python -m pytest $(workers) -m "not server and not phoenix and not slow" \
+	$(venvs)/oldest/bin/python -m pytest $(workers) -m "not server and not phoenix and not slow and not exhaustive" \
 		$(ours_alone:%=--ignore=tests/test_%.py) $(ARGS)
 
 test-all: ## Runs the tests on every Langflow from 1.7 on and every Python at hand (takes long)
