@@ -23,6 +23,7 @@ from langflow_otel.export.process import OwnProcess
 from langflow_otel.export.resilient import ResilientSender
 from langflow_otel.export.sending import Sender
 from langflow_otel.export.translate import clone
+from langflow_otel.export.turns import InTurns
 from langflow_otel.guard import safely
 from langflow_otel.plain import plain
 from langflow_otel.selection import is_ai_span, is_foreign, is_repeated, restored
@@ -121,7 +122,7 @@ class DestinationSpanExporter(SpanExporter):
                 self.account.add("accepted", len(selected))
             self.account.add("in_flight", len(selected))
             self._content.begin_batch()
-            items = [item for span in selected if (item := self._item(span)) is not None]
+            items = [item for span in InTurns(selected) if (item := self._item(span)) is not None]
             taken = not items or bool(safely(self._resilient.deliver, items))
             whole = taken and len(items) == len(selected)
             self.account.add("in_flight", -len(selected))

@@ -30,6 +30,7 @@ from urllib3.exceptions import HTTPError
 from langflow_otel.export.address import usable_address
 from langflow_otel.export.sending import NO_SENDER, Answer, Sender, Verdict, verdict_of
 from langflow_otel.export.size import size_of
+from langflow_otel.export.turns import InTurns
 from langflow_otel.export.watchdog import Watch
 
 _SHARED_HEADERS = ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_HEADERS")
@@ -92,7 +93,7 @@ class HttpSender:
         """Send `items` in one request."""
         self._wire.begin(timeout)
         try:
-            self._exporter.export(items)
+            self._exporter.export(InTurns(items))
         except Exception as error:  # noqa: BLE001 - an attribute that cannot be encoded
             return Answer(Verdict.INVALID, type(error).__name__)
         # Without a request there was nothing that could be sent of it.
