@@ -152,6 +152,20 @@ def test_a_known_secret_is_masked_as_others_write_it(secret: str, write: Any) ->
         assert secret not in shown
 
 
+@pytest.mark.parametrize("before", ["", " ", "x" * 40, "-" * 7, "é", "\n", "%20", "word " * 3000])
+@pytest.mark.parametrize("after", ["", " ", "y" * 40, "é", "\n", "/path?a=%20"])
+@pytest.mark.parametrize("secret", [S, "a-wire" + "x" * 20 + "!", "sesame!1"])
+def test_a_known_secret_is_masked_whatever_it_is_written_next_to(
+    before: str, after: str, secret: str
+) -> None:
+    ids = "see 0d0d7b3a-2b1c-4c61-9d3d-6f0a5f0c8a11, "
+    wrapped = f"{secret[:17]}\n{secret[17:]}"
+    for written in {secret, base64.b64encode(secret.encode()).decode(), wrapped}:
+        for text in (before + written + after, ids + before + written + after):
+            for shown in _shown(text, secret):
+                assert written not in shown
+
+
 def test_two_secrets_that_overlap_leave_nothing_of_either() -> None:
     shown = _shown("xAAAABBBB11CCCC22x", "AAAABBBB11", "BBBB11CCCC22")
     assert shown[0] == "x**********x"

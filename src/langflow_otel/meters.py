@@ -24,7 +24,7 @@ class Instruments(Generic[I]):
     def __init__(self, make: Callable[[Meter], I]) -> None:
         """See the class."""
         self._make = make
-        self._made: tuple[MeterProvider, I] | None = None
+        self._made: tuple[MeterProvider, I | None] | None = None
 
     def get(self) -> I | None:
         """Return the instruments of the provider that is installed; None where none is."""
@@ -32,8 +32,7 @@ class Instruments(Generic[I]):
         if self._made is not None and self._made[0] is provider:
             return self._made[1]
         # The API's own stand in for one that may be installed later, and record nothing.
-        if type(provider).__module__.startswith("opentelemetry.metrics"):
-            return None
-        made = self._make(provider.get_meter(METER, __version__))
+        stands_in = type(provider).__module__.startswith("opentelemetry.metrics")
+        made = None if stands_in else self._make(provider.get_meter(METER, __version__))
         self._made = (provider, made)
         return made

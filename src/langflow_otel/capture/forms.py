@@ -7,18 +7,18 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import NamedTuple, TypeVar
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote, quote_plus, unquote
 
-from langflow_otel.capture.shapes import MASK, RUN
+from langflow_otel.capture.shapes import MASK, RUN, long_runs
 
 #: The shortest value that is looked for elsewhere, in characters.
 SHORTEST = 6
-_LONG_RUN = re.compile(rf"[\w+/=-]{{{RUN}}}", re.ASCII)
+_LONG_RUN = re.compile(rf"[\w+/=-]{{{RUN},}}", re.ASCII)
 # What is left as it is in a URL: nothing, a path's slash, what httpx, and what requests leaves.
 _SAFE_IN_URLS = ("", "/", "!$&'()*+,;=:@/~", "!#$%&'()*+,/:;=?@[]~")
 _NEEDS_ESCAPE = re.compile(r"[^ -~]|[\"'\\/]")
 # A run of backslashes is looked at from its beginning only: from each of them takes quadratic time.
-BREAK = re.compile(r"(?:[\r\n]|(?<!\\)\\+[rn])+")
+_BREAK = re.compile(r"(?:[\r\n]|(?<!\\)\\+[rn])+")
 _UNITS = re.compile(r"\\+|[^\\]")
 # A longer value is looked for as JSON writes it, and not as anything may: its pattern would be
 # thousands of alternatives.
@@ -28,17 +28,102 @@ T = TypeVar("T", str, bytes)
 
 
 class Form(NamedTuple):
-    """One way in which a value may be written; `long` if a long run of key characters is in it."""
+    """One way in which a value may be written, and its longest run of characters of keys.
+
+    Where none is long, that is empty.
+    """
 
     text: str
-    long: bool
+    run: bytes
+
+
+class Forms:
+    """All ways in which some values may be written. Never changes, so that reading takes no lock.
+
+    Args:
+        forms: The forms of the values.
+        escaped: What finds the values in texts that quote them.
+    """
+
+    def __init__(
+        self, forms: Iterable[Form] = (), escaped: tuple[re.Pattern[str], ...] = ()
+    ) -> None:
+        """See the class."""
+        # The longest first: one secret may be the beginning of another.
+        self._all = sorted(set(forms), key=lambda form: (-len(form.text), form.text))
+        self._escaped = escaped
+        self._short = [form.text for form in self._all if not form.run]
+        self._long = [form for form in self._all if form.run]
+
+    def with_value(self, value: str) -> "Forms":
+        """Return these, and those of `value`."""
+        pattern = escaped(value)
+        patterns = self._escaped if pattern is None else (*self._escaped, pattern)
+        return Forms((*self._all, *forms_of(value)), patterns)
+
+    @property
+    def longest(self) -> int:
+        """The length of the longest, in characters."""
+        return len(self._all[0].text) if self._all else 0
+
+    def may_be_in(self, text: str, *, has_long_runs: bool) -> bool:
+        """Tell whether a value stands in `text`, in whatever form.
+
+        `has_long_runs` says whether 16 characters of keys come in a row anywhere in it.
+        """
+        if not self._all:
+            return False
+        if self._is_in(text, has_long_runs=has_long_runs):
+            return True
+        if "\\" in text and any(pattern.search(text) for pattern in self._escaped):
+            return True
+        if has_long_runs and self._long:
+            joined = _unbroken(text)
+            if joined is not text and self._is_in_runs(joined):
+                return True
+        if "%" not in text:
+            return False
+        decoded = unquote(text)
+        return decoded != text and (
+            self._is_in(decoded) or ("+" in decoded and self._is_in(decoded.replace("+", " ")))
+        )
+
+    def without(self, text: str) -> str:
+        """Return `text` with every value masked, in whatever form it stands there."""
+        found = [span for form in self._all for span in places_of(form.text, text)]
+        if found:
+            text = masked_at(text, found, MASK)
+        if "\\" in text:
+            for pattern in self._escaped:
+                text = pattern.sub(MASK, text)
+        if self._long and _unbroken(text) is not text:
+            text = without_broken(text, [form.text for form in self._long])
+        # Not every encoder of URLs leaves the same characters as they are.
+        if "%" in text and self._all:
+            text = without_encoded(text, [form.text for form in self._all])
+        return text
+
+    def _is_in(self, text: str, *, has_long_runs: bool = True) -> bool:
+        return any(form in text for form in self._short) or (
+            has_long_runs and bool(self._long) and self._is_in_runs(text)
+        )
+
+    def _is_in_runs(self, text: str) -> bool:
+        """Tell whether a form with a long run stands in `text`: that run is in one of the text's.
+
+        What is in runs is little, mostly, and a secret may be written in dozens of ways.
+        """
+        runs = long_runs(text.encode("utf-8", "replace"))
+        return bool(runs) and any(form.run in runs and form.text in text for form in self._long)
 
 
 @lru_cache(maxsize=512)
 def forms_of(value: str) -> tuple[Form, ...]:
     """Return the forms of `value`; the runs of a flow have the same secrets, mostly."""
     forms = dict.fromkeys(_written(value))
-    return tuple(Form(form, _LONG_RUN.search(form) is not None) for form in forms)
+    return tuple(
+        Form(form, max(_LONG_RUN.findall(form), key=len, default="").encode()) for form in forms
+    )
 
 
 @lru_cache(maxsize=512)
@@ -96,11 +181,18 @@ def _written(value: str) -> Iterable[str]:
                 yield inner
 
 
+def _unbroken(text: str) -> str:
+    """Return `text` without line breaks, escaped ones too; the same text where there are none."""
+    if "\\" in text:
+        return _BREAK.sub("", text)
+    return text.replace("\n", "").replace("\r", "")
+
+
 def without_broken(text: str, forms: Iterable[str]) -> str:
     """Mask `forms` where lines are broken in them, as some encoders of base64 do."""
     joined, at = "", 0
     origins: list[int] = []
-    for match in BREAK.finditer(text):
+    for match in _BREAK.finditer(text):
         joined += text[at : match.start()]
         origins += range(at, match.start())
         at = match.end()

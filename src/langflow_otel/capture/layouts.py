@@ -42,9 +42,14 @@ class Layout(NamedTuple):
 
 def places_in_layouts(text: str, names: SecretNames) -> Iterator[Span]:
     """Give where the values are whose names are in `names`, of all layouts."""
-    for layout in LAYOUTS:
+    for layout in (*HEADERS, *LAYOUTS):
         if layout.gate(text):
             yield from layout.places(text, names)
+
+
+def may_hold_layout(text: str, names: SecretNames) -> bool:
+    """Tell whether there are any but in headers: of those whoever looks for names sees the name."""
+    return any(layout.gate(text) and any(layout.places(text, names)) for layout in LAYOUTS)
 
 
 def _has(character: str, *words: str) -> Gate:
@@ -63,7 +68,8 @@ _QUOTE = r"(?P<quote>[\"'])"
 _VALUE = r"al(?<=\b[Vv]al)(?:ue)?[\"'\\]*\s*[:=]"
 _OPTION = r"-(?<![\w-]-)-?(?P<name>[A-Za-z][\w-]{0,63})"
 
-LAYOUTS = (
+#: What has its name before a colon.
+HEADERS = (
     # A line of cookies, and the same as an argument: -H 'Cookie: …'
     Layout(
         _has(":", "ookie:", "OOKIE:"),
@@ -81,6 +87,8 @@ LAYOUTS = (
             ),
         ),
     ),
+)
+LAYOUTS = (
     # machine … login … password …
     Layout(
         _has("m", "machine "),

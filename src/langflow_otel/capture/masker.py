@@ -1,7 +1,7 @@
 """Masks secrets in text and in plain values: those known from the run, by name, by shape."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
@@ -50,25 +50,33 @@ class Masker:
 
     def suspects(self, text: str) -> bool:
         """Tell fast, and wrongly only in saying yes, whether there is a secret in `text`."""
+        return self._suspects(text, hash(text), (text,))
+
+    def suspects_any(self, texts: Sequence[str]) -> bool:
+        """Tell the same of several texts, of which each may be a table, and all together none."""
+        joined = "\n".join(texts)
+        return self._suspects(joined, ~hash(joined), texts)
+
+    def _suspects(self, text: str, key: int, parts: Sequence[str]) -> bool:
         if len(text) < _SHORTEST_TEXT:
             return False
         # The same text comes again: in each model call of a chat, and for each destination.
         clean = self.names.clean_texts
-        seen = clean.get(hash(text))
-        if seen is not None:
-            return self.secrets.may_be_in(text, long_runs=seen)
-        data = text.encode("utf-8", "replace")
-        marks, at = shapes.runs_of(data)
-        if shapes.may_hold(text, data, marks, at) or self._pairs.may_hold(text):
-            return True
-        if len(clean) >= _MAX_CLEAN:
-            clean.clear()
-        clean[hash(text)] = at >= 0
-        return self.secrets.may_be_in(text, long_runs=at >= 0)
-
-    def suspects_tables(self, texts: Iterable[str]) -> bool:
-        """Tell the same of tables, which are known by the first lines of texts."""
-        return any("\n" in text and self._pairs.may_hold_table(text) for text in texts)
+        has_long_runs = clean.get(key)
+        if has_long_runs is None:
+            data = text.encode("utf-8", "replace")
+            marks, at = shapes.runs_of(data)
+            if (
+                shapes.may_hold(text, data, marks, at)
+                or self._pairs.may_hold(text)
+                # Most have one line only.
+                or (text.count("\n") >= len(parts) and self._pairs.may_hold_tables(parts))
+            ):
+                return True
+            if len(clean) >= _MAX_CLEAN:
+                clean.clear()
+            clean[key] = has_long_runs = at >= 0
+        return self.secrets.may_be_in(text, has_long_runs=has_long_runs)
 
     def text(self, text: str) -> str:
         """Return `text` with every secret in it masked."""
@@ -90,7 +98,7 @@ class Masker:
 
     def known(self, text: str) -> str:
         """Return `text` masked if one of the run's secrets is in it: it was masked before."""
-        return self.json(text) if self.secrets.may_be_in(text, long_runs=True) else text
+        return self.json(text) if self.secrets.may_be_in(text, has_long_runs=True) else text
 
     def tree(self, value: Any, depth: int = 0) -> Any:
         """Return a copy of a plain value (what JSON has) with every secret in it masked."""

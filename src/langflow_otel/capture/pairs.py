@@ -1,9 +1,9 @@
 """Secrets that a text names: `password=…`, `"apiKey": "…"`, `?sig=…`, `--token …`."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from langflow_otel.capture.layouts import Span, places_in_layouts
+from langflow_otel.capture.layouts import Span, may_hold_layout, places_in_layouts
 from langflow_otel.capture.names import SecretNames
 from langflow_otel.capture.shapes import MASK, Found, is_placeholder
 from langflow_otel.capture.tables import may_hold_table, places_in_tables
@@ -57,17 +57,23 @@ class SecretPairs:
         self._names = names
 
     def may_hold(self, text: str) -> bool:
-        """Tell fast, and wrongly only in saying yes, whether `text` may name a secret."""
+        """Tell fast, and wrongly only in saying yes, whether `text` may name a secret.
+
+        But in a table: for those there is `may_hold_tables`.
+        """
         for separator, eman in _EMANS.items():
             if separator in text:
                 for name in set(eman.findall(text[::-1])):
                     if self._may_hide(name[::-1]):
                         return True
-        return any(places_in_layouts(text, self._names)) or self.may_hold_table(text)
+        return may_hold_layout(text, self._names)
 
-    def may_hold_table(self, text: str) -> bool:
-        """Tell whether `text` is, or holds, a table with secrets in it."""
-        return may_hold_table(text) and any(places_in_tables(text, self._names.hides))
+    def may_hold_tables(self, texts: Iterable[str]) -> bool:
+        """Tell whether one of `texts` is, or holds, a table with secrets in it."""
+        return any(
+            may_hold_table(text) and any(places_in_tables(text, self._names.hides))
+            for text in texts
+        )
 
     def without(self, text: str, found: Found) -> str:
         """Return `text` with the values masked that have a secret's name; tell `found` of them."""

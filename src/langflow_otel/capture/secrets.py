@@ -7,21 +7,9 @@ import threading
 import weakref
 from contextlib import suppress
 from functools import lru_cache
-from urllib.parse import unquote
 
-from langflow_otel.capture.forms import (
-    BREAK,
-    SHORTEST,
-    Form,
-    escaped,
-    forms_of,
-    masked_at,
-    places_of,
-    without_broken,
-    without_encoded,
-)
+from langflow_otel.capture.forms import SHORTEST, Forms, forms_of
 from langflow_otel.capture.names import word_set
-from langflow_otel.capture.shapes import MASK
 from langflow_otel.guard import logger
 
 # So many values are remembered of one run, and among them so many that only a name told of.
@@ -59,8 +47,7 @@ class RunSecrets:
         #: Whether there are more than are remembered, so that not all are found elsewhere.
         self.overflowed = trace_id in _forgotten
         # Replaced, never changed, so that whoever reads it needs no lock.
-        self._forms: tuple[Form, ...] = ()
-        self._escaped: tuple[re.Pattern[str], ...] = ()
+        self._forms = Forms()
         self.renew()
         self._number = next(_numbers)
         # Of those that fields told of, and of those that only names did: they take no room of each
@@ -113,42 +100,18 @@ class RunSecrets:
     @property
     def longest(self) -> int:
         """The length of the longest form of a value, in characters."""
-        return len(self._forms[0].text) if self._forms else 0
+        return self._forms.longest
 
-    def may_be_in(self, text: str, *, long_runs: bool) -> bool:
+    def may_be_in(self, text: str, *, has_long_runs: bool) -> bool:
         """Tell whether a value stands in `text`, in whatever form.
 
-        `long_runs` says whether 16 characters of keys come in a row anywhere in it.
+        `has_long_runs` says whether 16 characters of keys come in a row anywhere in it.
         """
-        if not self._forms:
-            return False
-        if any(form.text in text for form in self._forms if long_runs or not form.long):
-            return True
-        if "\\" in text and any(form.search(text) for form in self._escaped):
-            return True
-        if long_runs and ("\n" in text or "\\n" in text):
-            joined = BREAK.sub("", text)
-            if any(form.text in joined for form in self._forms if form.long):
-                return True
-        if "%" not in text:
-            return False
-        decoded = unquote(text)
-        return self._is_in(decoded) or self._is_in(decoded.replace("+", " "))
+        return self._forms.may_be_in(text, has_long_runs=has_long_runs)
 
     def without(self, text: str) -> str:
         """Return `text` with every value masked, in whatever form it stands there."""
-        found = [span for form in self._forms for span in places_of(form.text, text)]
-        if found:
-            text = masked_at(text, found, MASK)
-        if "\\" in text:
-            for form in self._escaped:
-                text = form.sub(MASK, text)
-        if self._forms and ("\n" in text or "\\n" in text):
-            text = without_broken(text, [form.text for form in self._forms if form.long])
-        # Not every encoder of URLs leaves the same characters as they are.
-        if "%" in text and self._forms:
-            text = without_encoded(text, [form.text for form in self._forms])
-        return text
+        return self._forms.without(text)
 
     def hide_error(self, error: BaseException) -> None:
         """Let nobody tell what `error` says."""
@@ -161,9 +124,6 @@ class RunSecrets:
     def hides_error(self, error: BaseException) -> bool:
         """Tell whether what `error` says must not be told."""
         return getattr(error, _HIDDEN, False) is True
-
-    def _is_in(self, text: str) -> bool:
-        return any(form.text in text for form in self._forms)
 
     def _add(self, value: str, *, named: bool) -> None:
         if value in self._values:
@@ -180,12 +140,7 @@ class RunSecrets:
             self._named += named
             self._sizes[named] = size
             self._values.add(value)
-            # The longest first: one secret may be the beginning of another.
-            all_forms = {*self._forms, *forms}
-            self._forms = tuple(sorted(all_forms, key=lambda form: (-len(form.text), form.text)))
-            pattern = escaped(value)
-            if pattern is not None:
-                self._escaped = (*self._escaped, pattern)
+            self._forms = self._forms.with_value(value)
             _remember(self, sum(len(form.text) for form in forms))
 
 

@@ -75,7 +75,6 @@ _PEM = "-----BEGIN"
 _PEM_BLOCK = re.compile(
     r"(-----BEGIN [A-Z0-9 ]{1,40}-----).*?(?:-----END [A-Z0-9 ]*-----|\Z)", re.S
 )
-_SCHEMES = ("earer ", "asic ", "earer%20")
 _SCHEME = re.compile(r"(?i)\b(bearer|basic)(\s+|%20)([\w.~+/-]{6,}=*)")
 # `user:password@`: the password may hold an `@`, and even a `/` that nobody encoded; a port is
 # none.
@@ -113,14 +112,29 @@ def runs_of(data: bytes) -> tuple[bytes, int]:
     return marks, marks.find(_RUN)
 
 
+def long_runs(data: bytes) -> bytes:
+    """Return what of `data` may be part of a long key: the runs of 16 and more, with blanks."""
+    marks, at = runs_of(data)
+    runs = []
+    while at >= 0:
+        end = marks.find(b" ", at)
+        runs.append(data[at:] if end < 0 else data[at:end])
+        at = marks.find(_RUN, end) if end >= 0 else -1
+    return b" ".join(runs)
+
+
 def may_hold(text: str, data: bytes, marks: bytes, at: int) -> bool:
     """Tell whether `text` may hold a secret; `data` is it as UTF-8, `marks` and `at` its runs."""
     return (
         _may_hold_key(data, marks, at)
         or ("@" in text and ":" in text)
-        or any(scheme in text for scheme in _SCHEMES)
+        or _may_hold_scheme(text)
         or _PEM in text
     )
+
+
+def _may_hold_scheme(text: str) -> bool:
+    return "earer" in text or "asic " in text
 
 
 def _may_hold_key(data: bytes, marks: bytes, at: int) -> bool:
@@ -141,7 +155,7 @@ def without(text: str, found: Found) -> str:
         text = _PEM_BLOCK.sub(rf"\1{MASK}", text)
     if "@" in text and ":" in text:
         text = _without_userinfo(text, found)
-    if any(scheme in text for scheme in _SCHEMES):
+    if _may_hold_scheme(text):
         text = _SCHEME.sub(lambda match: _without_credentials(match, found), text)
     data = text.encode("utf-8", "replace")
     if _may_hold_key(data, *runs_of(data)):

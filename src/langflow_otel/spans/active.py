@@ -140,6 +140,10 @@ class ActiveSpan:
         """Set the output."""
         self.span.set_attributes(_told(captured, *_OUTPUT))
 
+    def keep_input(self, captured: Captured) -> None:
+        """Let the input be set at the end."""
+        self._kept |= _told(captured, *_INPUT)
+
     def keep_output(self, captured: Captured) -> None:
         """Let the output be set at the end."""
         self._kept |= _told(captured, *_OUTPUT)

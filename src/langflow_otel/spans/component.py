@@ -106,7 +106,7 @@ class ComponentSpan(ActiveSpan):
     def record_inputs(self, inputs: dict[str, Any]) -> None:
         """Capture the inputs the component runs with."""
         if inputs and self.content.inputs:
-            self.set_input(self._measured(self.capture.json, inputs))
+            self.keep_input(self._measured(self.capture.json, inputs))
 
     def record_outputs(self, outputs: Mapping[str, Any], *, answered: bool) -> None:
         """Capture what came out; `answered` says that a model's answer is among it.
