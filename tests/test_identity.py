@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -259,6 +259,26 @@ async def _run_with_all() -> None:
 
 
 @pytest.mark.usefixtures("_uninstrumented")
+@pytest.mark.parametrize(
+    "flow",
+    [flows.sync_method, flows.loop_over_items, flows.agent_with_tools],
+    ids=lambda flow: flow.__name__,
+)
+@pytest.mark.parametrize("user_id", [None, "anna"])
+async def test_a_user_that_lfx_makes_up_for_a_run_is_none(
+    traced: Traced, flow: Callable[[], flows.Flow], user_id: str | None
+) -> None:
+    defaults = pytest.importorskip("lfx.run._defaults")
+    for _ in range(2):
+        graph = flows.graph_of(flow())
+        defaults.apply_run_defaults(graph, session_id=None, user_id=user_id)
+        assert graph.user_id
+        await flows.run_flow(graph)
+    spans = traced.spans()
+    check(spans, traces=2)
+    assert _everywhere(spans, "user.id") == {user_id}
+
+
 async def test_in_langfuse_all_of_it_is_on_each_observation(
     environment: pytest.MonkeyPatch,
 ) -> None:

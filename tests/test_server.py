@@ -742,6 +742,7 @@ def test_lfx_run(phoenix: Phoenix, flow_file: Path, launcher: str) -> None:
     check(only(spans, _is_ai), traces=1)
     root = next(span for span in spans if not span.parent_id)
     assert root.attributes.get("langflow.entry_point") == _entry_point("lfx.run")
+    assert not any("user.id" in span.attributes for span in spans)
     assert "Failed to export" not in done.stderr
     assert "langflow-otel" not in done.stderr
 
@@ -781,6 +782,7 @@ def test_lfx_serve(serving: Serving) -> None:
     assert serving.server.run("hello") == "Answer"
     spans = serving.trace_of("Chat from a file")
     check(spans, traces=1)
+    assert not any("user.id" in span.attributes for span in spans)
     assert _ours(spans) == OURS
 
 

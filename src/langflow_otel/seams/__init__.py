@@ -6,7 +6,7 @@ the module is imported. What a version of Langflow does not have is skipped.
 
 from langflow_otel.leaving import Leaving
 from langflow_otel.pipeline import Pipeline
-from langflow_otel.seams import langchain_runs, pauses, runs, stored
+from langflow_otel.seams import langchain_runs, pauses, runs, stored, users
 from langflow_otel.seams.component import ComponentSeam
 from langflow_otel.seams.embedding import EmbeddingSeam
 from langflow_otel.seams.flow import FlowSeam
@@ -56,6 +56,7 @@ def install(
         *mcp.rows(),
         *embedding.rows(),
         *runs.rows(),
+        *users.rows(),
         *secrets.rows(),
         *VendorSeam(pipeline.destinations, settings).rows(),
         *RequestSeam().rows(),

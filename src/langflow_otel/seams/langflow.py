@@ -18,6 +18,7 @@ from langflow_otel.patterns import NamePatterns
 from langflow_otel.seams.fields import EMPTY
 from langflow_otel.seams.loops import iteration_of, run_index_of
 from langflow_otel.seams.stored import as_stored
+from langflow_otel.seams.users import is_made_up
 from langflow_otel.spans import Component, Failure, Flow
 
 #: Where the name and id of a flow loaded from a file stand, which its graph does not keep.
@@ -247,11 +248,11 @@ def _root_of(error: BaseException) -> BaseException:
 
 
 def _user_of(graph: Any) -> str | None:
-    return text(
-        getattr(graph, "tracing_user_id", None)
-        or _end_user_of(graph)
-        or getattr(graph, "user_id", None)
-    )
+    user = getattr(graph, "tracing_user_id", None) or _end_user_of(graph)
+    if not user:
+        user = getattr(graph, "user_id", None)
+        user = None if is_made_up(user) else user
+    return text(user)
 
 
 def _end_user_of(graph: Any) -> str | None:
