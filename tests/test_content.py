@@ -18,6 +18,7 @@ from opentelemetry.trace import Link, Status, StatusCode
 from langflow_otel import LangflowInstrumentor
 from langflow_otel.capture import secrets as capture_secrets
 from langflow_otel.capture import secrets_of
+from langflow_otel.export import mask
 from langflow_otel.export.destination import DestinationSpanExporter
 from langflow_otel.export.mask import HIDDEN
 from langflow_otel.export.sending import Answer, Verdict
@@ -479,3 +480,14 @@ def test_without_content_nothing_of_it_leaves_in_other_instrumentors_spans() -> 
         "db.system",
     }
     assert shown.resource.attributes["host.name"] == "h1"
+
+
+def test_what_passes_between_the_calls_of_a_mask_is_no_time_of_its(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Between them others have the interpreter, for as long as they like."""
+    monkeypatch.setattr(mask, "BATCH_SECONDS", 0.5)
+    guarded = mask.GuardedMask(str.upper)
+    guarded.begin_batch()
+    time.sleep(0.6)
+    assert guarded("a text") == "A TEXT"

@@ -152,18 +152,78 @@ def test_a_known_secret_is_masked_as_others_write_it(secret: str, write: Any) ->
         assert secret not in shown
 
 
+def _ways_to_write(secret: str) -> dict[str, str]:
+    return {
+        "plain": secret,
+        "base64": base64.b64encode(secret.encode()).decode(),
+        "in a URL": "".join(f"%{byte:02x}" for byte in secret.encode()),
+        **{
+            f"broken by {end!r}": f"{secret[:17]}{end}{secret[17:]}" for end in ("\n", "\r\n", "\r")
+        },
+    }
+
+
 @pytest.mark.parametrize("before", ["", " ", "x" * 40, "-" * 7, "é", "\n", "%20", "word " * 3000])
 @pytest.mark.parametrize("after", ["", " ", "y" * 40, "é", "\n", "/path?a=%20"])
-@pytest.mark.parametrize("secret", [S, "a-wire" + "x" * 20 + "!", "sesame!1"])
+@pytest.mark.parametrize("secret", [S, "a-wire" + "x" * 20 + "!"])
+@pytest.mark.parametrize("others", [0, 40])
 def test_a_known_secret_is_masked_whatever_it_is_written_next_to(
-    before: str, after: str, secret: str
+    before: str, after: str, secret: str, others: int
 ) -> None:
     ids = "see 0d0d7b3a-2b1c-4c61-9d3d-6f0a5f0c8a11, "
-    wrapped = f"{secret[:17]}\n{secret[17:]}"
-    for written in {secret, base64.b64encode(secret.encode()).decode(), wrapped}:
+    known = [secret, *(f"0th3r-{number:x}-f4ke-secret" for number in range(others))]
+    for way, written in _ways_to_write(secret).items():
         for text in (before + written + after, ids + before + written + after):
-            for shown in _shown(text, secret):
-                assert written not in shown
+            for shown in _shown(text, *known):
+                assert written not in shown, way
+                assert json.dumps(written)[1:-1] not in shown, way
+
+
+@pytest.mark.parametrize("text", ["q={}", "100% sure: q={}", "q={} and %2", "a%20b?q={}"])
+def test_a_blank_of_a_secret_may_be_a_plus(text: str) -> None:
+    for shown in _shown(text.format("sesame+open/now!"), "sesame open/now!"):
+        assert "sesame+open" not in shown
+
+
+@pytest.mark.parametrize("line", ["{}", "> {}", "* {}\nx", "curl -H '{}'"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        *(
+            f"{name}: sid={S}"
+            for name in ("Cookie", "COOKIE", "cOOKIE", "set-cookie", "Set-cOOkie")
+        ),
+        *(f"{name}: Foo {S}" for name in ("Authorization", "aUTHORIZATION", "PROXY-Authorization")),
+    ],
+)
+def test_the_name_of_a_header_may_be_written_in_any_case(line: str, header: str) -> None:
+    for shown in _shown(line.format(header)):
+        assert S not in shown
+
+
+@pytest.mark.parametrize("scheme", ["Bearer ", "bearer  ", "BEARER ", "Bearer\t", "Bearer%20"])
+def test_what_comes_after_a_scheme_is_masked(scheme: str) -> None:
+    for shown in _shown(f"it said {scheme}{S}, then"):
+        assert S not in shown
+
+
+def test_what_stands_in_the_line_after_a_scheme_is_shown() -> None:
+    assert _shown("Bearer\n2024-01-01 is a date")[0] == "Bearer\n2024-01-01 is a date"
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        f"user,password,note\nbob,{S},x",
+        f"| user | password |\n{RULE}\n| bob | {S} |",
+        f"  user  password\n0  bob  {S}",
+    ],
+)
+def test_a_table_is_masked_also_after_its_lines_were_captured_one_by_one(table: str) -> None:
+    capture = _capture()
+    capture.json({"lines": table.split("\n")})
+    for value in ({"lines": table}, [table], table):
+        assert S not in capture.of(RunSecrets()).value(value).text
 
 
 def test_two_secrets_that_overlap_leave_nothing_of_either() -> None:

@@ -87,6 +87,36 @@ def test_other_threads_have_many_turns_while_a_batch_is_made_ready(
     assert with_breaks > 2 * without
 
 
+class Clock:
+    """Of a process in which whoever is let run keeps the interpreter for `kept` seconds."""
+
+    def __init__(self, kept: float) -> None:
+        self.now = self.slept = 0.0
+        self.breaks = 0
+        self._kept = kept
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += max(seconds, self._kept)
+        self.slept += max(seconds, self._kept)
+        self.breaks += 1
+
+
+@pytest.mark.parametrize("kept", [0.0, 0.0002, 0.005])
+def test_others_get_no_more_time_than_what_is_made_ready_takes(
+    kept: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, worked = Clock(kept), 0.0
+    monkeypatch.setattr(turns, "time", clock)
+    for _ in turns.InTurns(range(1000)):
+        clock.now += 0.0001
+        worked += 0.0001
+    assert clock.slept <= worked + kept
+    assert clock.breaks >= 0.9 * worked / max(turns._TURN + 0.0001, kept)
+
+
 def test_what_is_gone_through_in_turns_is_what_it_was() -> None:
     numbers = list(range(5))
     taken = turns.InTurns(numbers)

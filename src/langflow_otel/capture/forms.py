@@ -19,6 +19,8 @@ _SAFE_IN_URLS = ("", "/", "!$&'()*+,;=:@/~", "!#$%&'()*+,/:;=?@[]~")
 _NEEDS_ESCAPE = re.compile(r"[^ -~]|[\"'\\/]")
 # A run of backslashes is looked at from its beginning only: from each of them takes quadratic time.
 _BREAK = re.compile(r"(?:[\r\n]|(?<!\\)\\+[rn])+")
+# So many forms are looked for one by one; to find the runs of a text takes about as long.
+_FEW = 8
 _UNITS = re.compile(r"\\+|[^\\]")
 # A longer value is looked for as JSON writes it, and not as anything may: its pattern would be
 # thousands of alternatives.
@@ -28,9 +30,11 @@ T = TypeVar("T", str, bytes)
 
 
 class Form(NamedTuple):
-    """One way in which a value may be written, and its longest run of characters of keys.
+    """One way in which a value may be written.
 
-    Where none is long, that is empty.
+    Attributes:
+        text: What is written.
+        run: The longest run in it of characters that keys are made of, if it has `RUN` of them.
     """
 
     text: str
@@ -84,8 +88,8 @@ class Forms:
         if "%" not in text:
             return False
         decoded = unquote(text)
-        return decoded != text and (
-            self._is_in(decoded) or ("+" in decoded and self._is_in(decoded.replace("+", " ")))
+        return (decoded != text and self._is_in(decoded)) or (
+            "+" in decoded and self._is_in(decoded.replace("+", " "))
         )
 
     def without(self, text: str) -> str:
@@ -113,6 +117,8 @@ class Forms:
 
         What is in runs is little, mostly, and a secret may be written in dozens of ways.
         """
+        if len(self._long) <= _FEW:
+            return any(form.text in text for form in self._long)
         runs = long_runs(text.encode("utf-8", "replace"))
         return bool(runs) and any(form.run in runs and form.text in text for form in self._long)
 
@@ -165,6 +171,7 @@ def _written(value: str) -> Iterable[str]:
         yield form
         if "%" in form:
             yield re.sub("%[0-9A-F]{2}", lambda match: match[0].lower(), form)
+    yield value.replace(" ", "+")
     yield html.escape(value)
     if len(value) > _LONGEST_ESCAPED:
         yield from (

@@ -57,13 +57,17 @@ def _has(character: str, *words: str) -> Gate:
     return lambda text: character in text and any(word in text for word in words)
 
 
+def _in_any_case(word: str) -> Gate:
+    return lambda text: word in text.lower()
+
+
 def _finds(characters: str, pattern: str) -> Gate:
     """Return a gate that looks for `pattern` only where one of `characters` is."""
     search = re.compile(pattern).search
     return lambda text: any(map(text.__contains__, characters)) and search(text)
 
 
-_LINE = r"(?im)^[<>* \t]{0,8}"
+_LINE = r"(?aim)^[<>* \t]{0,8}"
 _QUOTE = r"(?P<quote>[\"'])"
 _VALUE = r"al(?<=\b[Vv]al)(?:ue)?[\"'\\]*\s*[:=]"
 _OPTION = r"-(?<![\w-]-)-?(?P<name>[A-Za-z][\w-]{0,63})"
@@ -72,18 +76,21 @@ _OPTION = r"-(?<![\w-]-)-?(?P<name>[A-Za-z][\w-]{0,63})"
 HEADERS = (
     # A line of cookies, and the same as an argument: -H 'Cookie: …'
     Layout(
-        _has(":", "ookie:", "OOKIE:"),
+        _in_any_case("cookie:"),
         (
             re.compile(_LINE + r"(?:set-)?cookie:[ \t]*(?P<value>\S[^\r\n]*)"),
-            re.compile(r"(?i)[\"'](?:set-)?cookie:[ \t]*(?P<value>[^\r\n\"']+)"),
+            re.compile(r"(?ai)[\"'](?:set-)?cookie:[ \t]*(?P<value>[^\r\n\"']+)"),
         ),
     ),
     # Authorization: Digest username="…", response="…"
     Layout(
-        _has(":", "uthorization:", "UTHORIZATION:"),
+        _in_any_case("authorization:"),
         (
             re.compile(
                 _LINE + r"(?:proxy-)?authorization:[ \t]*(?:[\w-]+[ ])?(?P<value>\S[^\r\n]*)"
+            ),
+            re.compile(
+                r"(?ai)[\"'](?:proxy-)?authorization:[ \t]*(?:[\w-]+[ ])?(?P<value>[^\r\n\"']+)"
             ),
         ),
     ),

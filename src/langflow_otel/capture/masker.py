@@ -54,8 +54,8 @@ class Masker:
 
     def suspects_any(self, texts: Sequence[str]) -> bool:
         """Tell the same of several texts, of which each may be a table, and all together none."""
-        joined = "\n".join(texts)
-        return self._suspects(joined, ~hash(joined), texts)
+        # Other texts may be the same when they are put together.
+        return self._suspects("\n".join(texts), ~hash(tuple(texts)), texts)
 
     def _suspects(self, text: str, key: int, parts: Sequence[str]) -> bool:
         if len(text) < _SHORTEST_TEXT:
@@ -69,7 +69,7 @@ class Masker:
             if (
                 shapes.may_hold(text, data, marks, at)
                 or self._pairs.may_hold(text)
-                # Most have one line only.
+                # Put together they have a line end less than there are, if none has one itself.
                 or (text.count("\n") >= len(parts) and self._pairs.may_hold_tables(parts))
             ):
                 return True

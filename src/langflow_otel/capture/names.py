@@ -107,8 +107,9 @@ class SecretNames:
         self._verdicts: dict[str, bool] = {}
         #: Names known to be harmless: a whole mapping's are checked against it at once.
         self.harmless: set[str] = set()
-        #: Texts that hold nothing like a secret, by their hashes (which nobody outside of this
-        #: process can aim at), and whether they have long runs of characters of keys.
+        #: Texts that hold nothing like a secret, alone or several together, by their hashes (which
+        #: nobody outside of this process can aim at), and whether they have long runs of
+        #: characters of keys.
         self.clean_texts: dict[int, bool] = {}
 
     def hides(self, name: str) -> bool:

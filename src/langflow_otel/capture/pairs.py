@@ -59,7 +59,7 @@ class SecretPairs:
     def may_hold(self, text: str) -> bool:
         """Tell fast, and wrongly only in saying yes, whether `text` may name a secret.
 
-        But in a table: for those there is `may_hold_tables`.
+        Not of tables, which `may_hold_tables` tells of.
         """
         for separator, eman in _EMANS.items():
             if separator in text:
@@ -90,10 +90,13 @@ class SecretPairs:
         return "".join([*parts, text[at:]])
 
     def _may_hide(self, name: str) -> bool:
+        lower = name.lower()
         return (
-            name.lower() in _LAST_WORDS
+            lower in _LAST_WORDS
             or self._names.hides(name)
             or self._names.hides_parameter(name)
+            # A header's is the same whatever letters are capitals.
+            or self._names.hides(lower)
         )
 
     def _named(self, text: str) -> Iterator[Span]:

@@ -75,7 +75,9 @@ _PEM = "-----BEGIN"
 _PEM_BLOCK = re.compile(
     r"(-----BEGIN [A-Z0-9 ]{1,40}-----).*?(?:-----END [A-Z0-9 ]*-----|\Z)", re.S
 )
-_SCHEME = re.compile(r"(?i)\b(bearer|basic)(\s+|%20)([\w.~+/-]{6,}=*)")
+_SCHEMES = ("earer", "EARER", "asic ", "ASIC ")
+# A line that ends after the word is no scheme.
+_SCHEME = re.compile(r"(?i)\b(bearer|basic)([ ]\s*|[^\S\r\n]+|%20)([\w.~+/-]{6,}=*)")
 # `user:password@`: the password may hold an `@`, and even a `/` that nobody encoded; a port is
 # none.
 _USERINFO = re.compile(
@@ -113,7 +115,7 @@ def runs_of(data: bytes) -> tuple[bytes, int]:
 
 
 def long_runs(data: bytes) -> bytes:
-    """Return what of `data` may be part of a long key: the runs of 16 and more, with blanks."""
+    """Return what of `data` may be part of a long key: runs of 16 and more, blanks between."""
     marks, at = runs_of(data)
     runs = []
     while at >= 0:
@@ -134,7 +136,7 @@ def may_hold(text: str, data: bytes, marks: bytes, at: int) -> bool:
 
 
 def _may_hold_scheme(text: str) -> bool:
-    return "earer" in text or "asic " in text
+    return any(word in text for word in _SCHEMES)
 
 
 def _may_hold_key(data: bytes, marks: bytes, at: int) -> bool:

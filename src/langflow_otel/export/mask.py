@@ -23,7 +23,7 @@ class GuardedMask:
     def __init__(self, function: Mask) -> None:
         """Guard `function`, which gets a text and returns what may be sent instead of it."""
         self._function = function
-        self._until = 0.0
+        self._left = 0.0
         self._lock = threading.Lock()
         self._busy = False
         self._worker: threading.Thread | None = None
@@ -32,7 +32,7 @@ class GuardedMask:
 
     def begin_batch(self) -> None:
         """Let the calls take their time anew."""
-        self._until = time.monotonic() + BATCH_SECONDS
+        self._left = BATCH_SECONDS
 
     def __call__(self, text: str) -> str:
         """Return what may be sent instead of `text`."""
@@ -40,12 +40,13 @@ class GuardedMask:
             # Forked, perhaps while the lock was held by a thread that is not here.
             self._lock = threading.Lock()
             self._start_worker()
-        seconds = min(CALL_SECONDS, self._until - time.monotonic())
+        seconds, began = min(CALL_SECONDS, self._left), time.monotonic()
         if seconds <= 0 or not self._lock.acquire(timeout=seconds):
             return HIDDEN
         try:
             return self._called(text, seconds)
         finally:
+            self._left -= time.monotonic() - began
             self._lock.release()
 
     def _called(self, text: str, seconds: float) -> str:

@@ -12,7 +12,12 @@ _PLAIN = frozenset({str, bool, int, float})
 
 
 class _Scale(NamedTuple):
-    """The bytes of what is no text, whether names have any, and those of a text beyond ASCII."""
+    """The bytes of each part of a span.
+
+    Attributes:
+        named: Whether the names of attributes count.
+        wide: The bytes of a text that is not ASCII alone; of one that is they are its characters.
+    """
 
     span: int
     event: int
