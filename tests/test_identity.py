@@ -258,7 +258,6 @@ async def _run_with_all() -> None:
     assert provider.force_flush()
 
 
-@pytest.mark.usefixtures("_uninstrumented")
 @pytest.mark.parametrize(
     "flow",
     [flows.sync_method, flows.loop_over_items, flows.agent_with_tools],
@@ -279,6 +278,7 @@ async def test_a_user_that_lfx_makes_up_for_a_run_is_none(
     assert _everywhere(spans, "user.id") == {user_id}
 
 
+@pytest.mark.usefixtures("_uninstrumented")
 async def test_in_langfuse_all_of_it_is_on_each_observation(
     environment: pytest.MonkeyPatch,
 ) -> None:
