@@ -81,16 +81,7 @@ class Forms:
             return True
         if "\\" in text and any(pattern.search(text) for pattern in self._escaped):
             return True
-        if has_long_runs and self._long:
-            joined = _unbroken(text)
-            if joined is not text and self._is_in_runs(joined):
-                return True
-        if "%" not in text:
-            return False
-        decoded = unquote(text)
-        return (decoded != text and self._is_in(decoded)) or (
-            "+" in decoded and self._is_in(decoded.replace("+", " "))
-        )
+        return (has_long_runs and self._is_broken_in(text)) or self._is_encoded_in(text)
 
     def without(self, text: str) -> str:
         """Return `text` with every value masked, in whatever form it stands there."""
@@ -100,12 +91,24 @@ class Forms:
         if "\\" in text:
             for pattern in self._escaped:
                 text = pattern.sub(MASK, text)
-        if self._long and _unbroken(text) is not text:
+        if self._is_broken_in(text):
             text = without_broken(text, [form.text for form in self._long])
         # Not every encoder of URLs leaves the same characters as they are.
-        if "%" in text and self._all:
+        if self._is_encoded_in(text):
             text = without_encoded(text, [form.text for form in self._all])
         return text
+
+    def _is_broken_in(self, text: str) -> bool:
+        joined = _unbroken(text) if self._long else text
+        return joined is not text and self._is_in_runs(joined)
+
+    def _is_encoded_in(self, text: str) -> bool:
+        if "%" not in text or not self._all:
+            return False
+        decoded = unquote(text)
+        return (decoded != text and self._is_in(decoded)) or (
+            "+" in decoded and self._is_in(decoded.replace("+", " "))
+        )
 
     def _is_in(self, text: str, *, has_long_runs: bool = True) -> bool:
         return any(form in text for form in self._short) or (

@@ -11,10 +11,8 @@ from langflow_otel.capture.tables import may_hold_table, places_in_tables
 _BEFORE = 48
 # As Chinese and Japanese are written.
 _WIDE_COLON = "\uff1a"
-_NAME = r"([A-Za-z_][\w.-]{0,199})[\]\"'`\\* \t]{0,6}"
-_NAMED = re.compile(rf"(?<![\w.])(?<!\w-){_NAME}(?=[:={_WIDE_COLON}])")
-# The same backwards, by separator: a separator comes before its name, so that no word is read
-# that has none, and `re` runs to each by itself much faster than to one of three.
+# What finds names backwards, by separator: a separator comes before its name, so that no word is
+# read that has none, and `re` runs to each by itself much faster than to one of three.
 _EMANS = {
     separator: re.compile(rf"{separator}[\]\"'`\\* \t]{{0,6}}([\w.-]*[A-Za-z_])(?![\w.])(?!-\w)")
     for separator in (":", "=", _WIDE_COLON)
@@ -101,23 +99,21 @@ class SecretPairs:
 
     def _named(self, text: str) -> Iterator[Span]:
         done = 0
-        for match in _NAMED.finditer(text):
-            start = match.start()
+        for start, end, name in _names_in(text):
             # A name in a value that is masked already would have the rest of it read again.
-            if start < done or text[start - 3 : start] == "://" or not self._may_hide(match[1]):
+            if start < done or text[start - 3 : start] == "://" or not self._may_hide(name):
                 continue
-            separator = _SEPARATOR.match(text, match.end())
-            if separator is not None and self._hides(text, match, separator[0]):
+            separator = _SEPARATOR.match(text, end)
+            if separator is not None and self._hides(text, name, start, separator[0]):
                 prose = separator[0][0] in {":", _WIDE_COLON}
                 for place in (
                     *_object_at(text, separator.end()),
-                    *_value_at(text, separator.end(), match[1], prose=prose),
+                    *_value_at(text, separator.end(), name, prose=prose),
                 ):
                     done = place[1]
                     yield place
 
-    def _hides(self, text: str, match: re.Match[str], separator: str) -> bool:
-        name, start = match[1], match.start()
+    def _hides(self, text: str, name: str, start: int, separator: str) -> bool:
         if self._names.hides(name):
             return True
         if separator == "=" and text[max(start - 1, 0) : start] in {"?", "&"}:
@@ -125,6 +121,17 @@ class SecretPairs:
         before = _WORDS_BEFORE.search(text, max(start - _BEFORE, 0), start)
         words = [*before[0].split(), name] if before else [name]
         return any(self._names.hides(" ".join(words[at:])) for at in range(len(words)))
+
+
+def _names_in(text: str) -> list[tuple[int, int, str]]:
+    """Return the names before separators in order, each with where it begins and its separator."""
+    length, backwards = len(text), text[::-1]
+    return sorted(
+        (length - match.end(), length - match.start() - 1, match[1][::-1])
+        for separator, eman in _EMANS.items()
+        if separator in text
+        for match in eman.finditer(backwards)
+    )
 
 
 def _object_at(text: str, at: int) -> Iterator[Span]:

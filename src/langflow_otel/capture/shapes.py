@@ -58,6 +58,8 @@ _PREFIXES = (
     r"(?<![\w-])eyJ[\w-]{8,}\.(?:[\w-]{8,}|$)(?:\.[\w-]*){0,3}",  # a JWT
 )
 _KEYS = re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(_PREFIXES)})")
+# None of them has a blank in it, and each is longer than most words.
+_LONG_WORD = re.compile(rf"\S{{{RUN},}}")
 _PATHS = re.compile(
     r"(?<!\d)(\d{8,10}:)AA[\w-]{30,}|"  # a Telegram bot's
     r"(/services/T[A-Z0-9]+/B[A-Z0-9]+/)\w{8,}"  # a webhook of Slack's
@@ -77,11 +79,11 @@ _PEM_BLOCK = re.compile(
 )
 _SCHEMES = ("earer", "EARER", "asic ", "ASIC ")
 # A line that ends after the word is no scheme.
-_SCHEME = re.compile(r"(?i)\b(bearer|basic)([ ]\s*|[^\S\r\n]+|%20)([\w.~+/-]{6,}=*)")
+_SCHEME = re.compile(r"([Bb](?<!\w[Bb])(?i:earer|asic))([ ]\s*|[^\S\r\n]+|%20)([\w.~+/-]{6,}=*)")
 # `user:password@`: the password may hold an `@`, and even a `/` that nobody encoded; a port is
 # none.
 _USERINFO = re.compile(
-    r"((?:(?<=:)|(?<![\w:/]))//[^\s/?#\"'<>:@]{0,128}:)"
+    r"(//(?:(?<=://)|(?<![\w:/]//))[^\s/?#\"'<>:@]{0,128}:)"
     r"([^\s/?#\"'<>]{1,512}(?=@)|(?!\d{1,5}[/?#])[^\s\"'<>]{1,512}?(?=@[\w.-]+(?::\w*)?(?:[/?,:\s\"']|$)))"
 )
 # The same alone, as what `urlsplit` calls the netloc.
@@ -161,8 +163,12 @@ def without(text: str, found: Found) -> str:
         text = _SCHEME.sub(lambda match: _without_credentials(match, found), text)
     data = text.encode("utf-8", "replace")
     if _may_hold_key(data, *runs_of(data)):
-        text = _PATHS.sub(_masked_end, _KEYS.sub(MASK, text))
+        text = _LONG_WORD.sub(_without_keys, text)
     return text
+
+
+def _without_keys(word: re.Match[str]) -> str:
+    return _PATHS.sub(_masked_end, _KEYS.sub(MASK, word[0]))
 
 
 def _masked_end(match: re.Match[str]) -> str:
