@@ -18,7 +18,14 @@ import requests
 from langflow_otel.capture import Capture, RunSecrets
 
 S = "kB7xQ2mZp9LwT4vRn8Yc"
-SPECIAL = ("a b(c)!d$9xy", "p!ss wörd9", "p&ss'w<rd9", "p'ss\"w\\rd9", "p6X1fH\x85z9😀")
+SPECIAL = (
+    "a b(c)!d$9xy",
+    "p!ss wörd9",
+    "p&ss'w<rd9",
+    "p'ss\"w\\rd9",
+    "p6X1fH\x85z9😀",
+    "p\ud800ss<9x1",
+)
 
 
 @dataclasses.dataclass
@@ -177,6 +184,15 @@ def test_a_known_secret_is_masked_whatever_it_is_written_next_to(
             for shown in _shown(text, *known):
                 assert written not in shown, way
                 assert json.dumps(written)[1:-1] not in shown, way
+
+
+@pytest.mark.parametrize(
+    "write", [str, html.escape, lambda secret: secret.replace("\ud800", "%3F")]
+)
+def test_a_secret_with_half_a_surrogate_pair_is_masked(write: Any) -> None:
+    secret = "p4ss<\ud800>9x1"
+    for shown in _shown(f"see {write(secret)} there", secret):
+        assert "9x1" not in shown
 
 
 @pytest.mark.parametrize("text", ["q={}", "100% sure: q={}", "q={} and %2", "a%20b?q={}"])

@@ -171,7 +171,8 @@ def _written(value: str) -> Iterable[str]:
     data = value.encode("utf-8", "replace")
     yield value
     # What is captured has no lone surrogates any more.
-    yield data.decode()
+    value = data.decode()
+    yield value
     for form in (quote_plus(data), *(quote(data, safe=safe) for safe in _SAFE_IN_URLS)):
         yield form
         if "%" in form:
