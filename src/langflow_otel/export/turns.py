@@ -21,7 +21,8 @@ _TURN, _BREAK = 0.0005, 0.0 if sys.platform == "win32" else 0.00005
 class InTurns(Sequence[T]):
     """`items`, with breaks between them for whoever goes through them.
 
-    There is one after half a millisecond, or after as long as the last one took, if that was more.
+    There is one after each half millisecond, as long as all of them together have not taken longer
+    than what is done in between.
     """
 
     def __init__(self, items: Sequence[T]) -> None:
@@ -30,14 +31,18 @@ class InTurns(Sequence[T]):
 
     def __iter__(self) -> Iterator[T]:
         """Give one after the other."""
-        began, turn = time.perf_counter(), _TURN
+        began, ahead = time.perf_counter(), 0.0
         for item in self._items:
             yield item
             now = time.perf_counter()
-            if now - began >= turn:
+            if now - began < _TURN:
+                continue
+            ahead += now - began
+            began = now
+            if ahead >= 0:
                 time.sleep(_BREAK)
                 began = time.perf_counter()
-                turn = max(_TURN, began - now)
+                ahead -= began - now
 
     def __len__(self) -> int:
         """Return how many there are."""
