@@ -6,8 +6,9 @@ PYTHON ?= $(shell for python in python3 python python3.14 python3.13 python3.12 
 	$$python -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' 2>/dev/null \
 		&& echo $$python && break; done)
 ARGS ?=
-# So many test files run side by side; WORKERS=0 runs one after the other.
-WORKERS ?= 2
+# So many test files run side by side, most of which wait for servers; WORKERS=0 runs one after the
+# other.
+WORKERS ?= 3
 # Their tests are of what is ours alone, and take long: they are not run once more on the oldest.
 ours_alone := corpus dialect faults langfuse loop_guard masking masking_found presets receivers \
 	support weight

@@ -267,10 +267,11 @@ async def _run_with_all() -> None:
 async def test_a_user_that_lfx_makes_up_for_a_run_is_none(
     traced: Traced, flow: Callable[[], flows.Flow], user_id: str | None
 ) -> None:
-    defaults = pytest.importorskip("lfx.run._defaults")
+    pytest.importorskip("lfx.run._defaults")
+    base = pytest.importorskip("lfx.run.base")
     for _ in range(2):
         graph = flows.graph_of(flow())
-        defaults.apply_run_defaults(graph, session_id=None, user_id=user_id)
+        base.apply_run_defaults(graph, session_id=None, user_id=user_id)
         assert graph.user_id
         await flows.run_flow(graph)
     spans = traced.spans()

@@ -11,7 +11,11 @@ from langflow_otel.guard import safely
 from langflow_otel.seams.patches import Wrapper
 
 _FUNCTION = "apply_run_defaults"
-_MODULES = ("lfx.run._defaults", "lfx.run.base", "lfx.cli.common", "lfx.cli.serve_durable")
+# All that have it from `lfx.run._defaults`, each by a name of its own.
+_MODULES = (
+    *("lfx.run.base", "lfx.run.hitl", "lfx.workflow.router"),
+    *("lfx.cli.common", "lfx.cli.serve_durable"),
+)
 # The ids of so many runs, the last ones: graphs that are made of a run's graph have its id, too.
 _MAX_MADE_UP = 4096
 _made_up: dict[str, None] = {}
