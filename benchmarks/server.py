@@ -13,7 +13,6 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import entry_points
 
 from benchmarks.sink import sink
 from tests.support import flows
@@ -24,15 +23,6 @@ SECONDS, QUICK_SECONDS = 8, 5
 CONNECTIONS = 4
 
 _NO_NATIVE = {"LANGFLOW_NATIVE_TRACING": "false"}
-#: What `langflow-otel run` turns on where nothing else is installed; here is what the tests need.
-_OF_OURS = ("langflow", "langchain")
-_OTHERS_OFF = {
-    "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS": ",".join(
-        sorted(
-            {each.name for each in entry_points(group="opentelemetry_instrumentor")} - {*_OF_OURS}
-        )
-    )
-}
 
 
 @dataclass(frozen=True)
@@ -49,8 +39,7 @@ OFF = "tracing off"
 WAYS = {
     OFF: Way({"LANGFLOW_DEACTIVATE_TRACING": "true"}),
     "langflow-otel": Way(
-        {**_NO_NATIVE, **_OTHERS_OFF, "PHOENIX_COLLECTOR_ENDPOINT": "{address}"},
-        ("langflow-otel", "run", "--"),
+        {**_NO_NATIVE, "PHOENIX_COLLECTOR_ENDPOINT": "{address}"}, ("langflow-otel", "run", "--")
     ),
     "Langflow's native": Way(),
     "Langflow's Langfuse": Way(

@@ -1,6 +1,6 @@
 """About how many bytes a span takes in a request, and in memory; cheap for the event loop."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from sys import getsizeof
 from typing import Any, NamedTuple
 
@@ -8,32 +8,27 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from langflow_otel.plain import plain
 
-_PLAIN = frozenset({str, bool, int, float})
+_NUMBERS = frozenset({bool, int, float})
 
 
 class _Scale(NamedTuple):
-    """The bytes of each part of a span.
-
-    Attributes:
-        named: Whether the names of attributes count.
-        wide: The bytes of a text that is not ASCII alone; of one that is they are its characters.
-    """
+    """The bytes of what is no text, and how those of a text that is not ASCII are told."""
 
     span: int
     event: int
     link: int
     attribute: int
     item: int
-    named: bool
+    name: Callable[[str], int]
     wide: Callable[[str], int]
 
 
 # Ids, times, and what goes around them. Of most languages no character has more than three bytes
 # in UTF-8.
-_REQUEST = _Scale(200, 8, 32, 24, 8, named=True, wide=lambda text: 3 * len(text))
+_REQUEST = _Scale(200, 8, 32, 24, 8, len, lambda text: 3 * len(text))
 # As tracemalloc tells them (OpenTelemetry's SDK 1.45, CPython 3.11). A name is there only once.
 # What the SDK gives out keeps the locks and limits of its attributes, a copy of ours does not.
-_MEMORY = _Scale(2600, 400, 480, 100, 60, named=False, wide=getsizeof)
+_MEMORY = _Scale(2600, 400, 480, 100, 60, lambda _: 0, getsizeof)
 _COPY = _MEMORY._replace(span=800, event=200)
 
 
@@ -66,26 +61,19 @@ def _measure(span: ReadableSpan, attributes: Mapping[str, Any] | None, scale: _S
 
 def _size_of_attributes(attributes: Mapping[str, Any] | None, scale: _Scale) -> int:
     known = plain(attributes)
-    texts = [value for value in known.values() if type(value) is str]
-    size = scale.attribute * len(known) + _size_of_texts(texts, scale)
-    if scale.named:
-        size += sum(map(len, known))
+    size = scale.attribute * len(known) + sum(map(scale.name, known))
     for value in known.values():
-        if type(value) not in _PLAIN:
+        if isinstance(value, str):
+            # Which texts are ASCII is known without looking at them.
+            size += len(value) if value.isascii() else scale.wide(value)
+        elif type(value) not in _NUMBERS:
             size += _size_of_item(value, scale) - scale.item
     return size
 
 
-def _size_of_texts(texts: Collection[str], scale: _Scale) -> int:
-    # Which texts are ASCII is known without looking at them.
-    if all(map(str.isascii, texts)):
-        return sum(map(len, texts))
-    return sum(len(text) if text.isascii() else scale.wide(text) for text in texts)
-
-
 def _size_of_item(item: Any, scale: _Scale) -> int:
     if isinstance(item, str):
-        return scale.item + _size_of_texts((item,), scale)
+        return scale.item + (len(item) if item.isascii() else scale.wide(item))
     if isinstance(item, bytes):
         return scale.item + len(item)
     if isinstance(item, Mapping):
